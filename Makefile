@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Two makefiles in one: the kbuild file of these drivers, and, run by hand, the
+# project's own targets. The latter build against KDIR.
+
+ifneq ($(KERNELRELEASE),)
+
+obj-$(CONFIG_BLK_DEV_RNBD)		+= rtrs/
+
+else
+
+VM	:= tools/testing/vm
+KDIR	?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(shell $(VM)/kdir))
+
+CONFIG	:= CONFIG_INFINIBAND_RTRS=m CONFIG_INFINIBAND_RTRS_CLIENT=m \
+	   CONFIG_INFINIBAND_RTRS_SERVER=m CONFIG_BLK_DEV_RNBD=y \
+	   CONFIG_BLK_DEV_RNBD_CLIENT=m CONFIG_BLK_DEV_RNBD_SERVER=m
+
+KBUILD	= $(MAKE) -C $(KDIR) M=$(CURDIR) $(CONFIG)
+
+modules:
+	$(KBUILD) modules
+
+modules_install:
+	$(KBUILD) modules_install
+
+clean:
+	$(KBUILD) clean
+
+.PHONY: modules modules_install clean
+.DEFAULT_GOAL := modules
+
+endif

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The heartbeat of a path (section 4.6 of the protocol).
+ *
+ * Each side looks every interval whether it has received anything on any
+ * connection of the path since the last look. If it has, it sends one HB_MSG,
+ * which the other side answers at once, so that there is something to receive
+ * the next time. If it has not for more than missed_max looks, the peer is dead
+ * or unreachable, and the path is told so; what happens then is its business.
+ */
+#include "rtrs-pri.h"
+
+/*
+ * A peer that floods us with heartbeats must not fill the send queue: it has
+ * enough answers under way.
+ */
+static void rtrs_hb_send(struct rtrs_hb *hb, enum rtrs_imm_type type)
+{
+	if (!atomic_add_unless(&hb->posted, 1, RTRS_HB_SENDS))
+		return;
+	if (rtrs_post_imm(hb->con, &hb->cqe, rtrs_imm(type, 0))) {
+		atomic_dec(&hb->posted);
+		hb->dead(hb);
+	}
+}
+
+static void rtrs_hb_send_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct rtrs_hb *hb = container_of(wc->wr_cqe, struct rtrs_hb, cqe);
+
+	atomic_dec(&hb->posted);
+	if (wc->status != IB_WC_SUCCESS)
+		hb->dead(hb);
+}
+
+static void rtrs_hb_work(struct work_struct *work)
+{
+	struct rtrs_hb *hb = container_of(to_delayed_work(work),
+					  struct rtrs_hb, work);
+	unsigned int missed = READ_ONCE(hb->missed);
+
+	if (missed > hb->missed_max) {
+		hb->dead(hb);
+		return;
+	}
+	/* before the message goes out: its answer sets the count to 0 again */
+	WRITE_ONCE(hb->missed, missed + 1);
+	if (!missed) {
+		WRITE_ONCE(hb->sent, ktime_get());
+		rtrs_hb_send(hb, RTRS_IMM_HB_MSG);
+	}
+	queue_delayed_work(rtrs_wq, &hb->work, hb->interval);
+}
+
+/**
+ * rtrs_hb_init() - set up a heartbeat
+ * @hb: the heartbeat
+ * @dead: what to call when the peer is dead
+ */
+void rtrs_hb_init(struct rtrs_hb *hb, void (*dead)(struct rtrs_hb *hb))
+{
+	hb->dead = dead;
+	hb->cqe.done = rtrs_hb_send_done;
+	hb->interval = msecs_to_jiffies(RTRS_HB_INTERVAL_MS);
+	hb->missed_max = RTRS_HB_MISSED_MAX;
+	INIT_DELAYED_WORK(&hb->work, rtrs_hb_work);
+}
+EXPORT_SYMBOL_GPL(rtrs_hb_init);
+
+/**
+ * rtrs_hb_start() - start the heartbeat of a path that is connected
+ * @hb: the heartbeat
+ * @con: cid 0 of the path
+ */
+void rtrs_hb_start(struct rtrs_hb *hb, struct rtrs_con *con)
+{
+	hb->con = con;
+	hb->missed = 0;
+	queue_delayed_work(rtrs_wq, &hb->work, hb->interval);
+}
+EXPORT_SYMBOL_GPL(rtrs_hb_start);
+
+/**
+ * rtrs_hb_stop() - stop a heartbeat, started or not
+ * @hb: the heartbeat
+ *
+ * Answers to the peer's heartbeats are not affected: they end with the queue
+ * pair.
+ *
+ * Context: process, sleeps.
+ */
+void rtrs_hb_stop(struct rtrs_hb *hb)
+{
+	cancel_delayed_work_sync(&hb->work);
+}
+EXPORT_SYMBOL_GPL(rtrs_hb_stop);
+
+/**
+ * rtrs_hb_recv_msg() - answer a heartbeat of the peer
+ * @hb: the path's heartbeat, started
+ *
+ * Context: completion handler of cid 0.
+ */
+void rtrs_hb_recv_msg(struct rtrs_hb *hb)
+{
+	rtrs_hb_send(hb, RTRS_IMM_HB_ACK);
+}
+EXPORT_SYMBOL_GPL(rtrs_hb_recv_msg);
+
+/**
+ * rtrs_hb_recv_ack() - the peer has answered our heartbeat
+ * @hb: the path's heartbeat
+ *
+ * Context: completion handler of cid 0.
+ */
+void rtrs_hb_recv_ack(struct rtrs_hb *hb)
+{
+	WRITE_ONCE(hb->latency_ns,
+		   ktime_to_ns(ktime_sub(ktime_get(), READ_ONCE(hb->sent))));
+}
+EXPORT_SYMBOL_GPL(rtrs_hb_recv_ack);

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What rtrs-core.ko gives to the two ends of a connection: queue pairs and
+ * their completion queues, DMA mapped buffers, and the heartbeat.
+ */
+#ifndef RTRS_PRI_H
+#define RTRS_PRI_H
+
+#include <rdma/ib_cm.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/rdma_cm.h>
+
+#include "rtrs.h"
+#include "rtrs-proto.h"
+
+/* Most pieces of memory that one send gathers, the messages included. */
+#define RTRS_MAX_SEND_SGE	17
+
+/* Receives on cid 0 (section 2.3 of the protocol). */
+#define RTRS_SRV_SERVICE_RECVS	512
+#define RTRS_CLT_SERVICE_RECVS	1024
+
+/* Sends on cid 0: administrative requests and heartbeats, all of few. */
+#define RTRS_SERVICE_SENDS	128
+
+/* The protocol's heartbeat (section 4.6). */
+#define RTRS_HB_INTERVAL_MS	5000
+#define RTRS_HB_MISSED_MAX	5
+
+/* Heartbeats and answers to them that a send queue has to have room for. */
+#define RTRS_HB_SENDS		16
+
+/* Resolving and connecting one connection, and INFO_REQ to INFO_RSP. */
+#define RTRS_CONNECT_TIMEOUT_MS	30000
+
+/**
+ * struct rtrs_con - a connection: a queue pair and its connection manager id
+ * @cm_id: owned by the path; destroyed last, since the device waits for it
+ * @qp: NULL until rtrs_con_create_qp()
+ * @cq: for both queues of @qp
+ * @cid: number of the connection in its path
+ *
+ * Embedded in each side's own connection, which says who owns it.
+ */
+struct rtrs_con {
+	struct rdma_cm_id	*cm_id;
+	struct ib_qp		*qp;
+	struct ib_cq		*cq;
+	u16			cid;
+};
+
+/**
+ * struct rtrs_qp_params - how to create a queue pair
+ * @pd: protection domain of the path
+ * @send_wr: work requests in the send queue, without the one that draining needs
+ * @recv_wr: work requests in the receive queue, likewise
+ * @send_sge: pieces of memory a send gathers
+ * @vector: completion vector, taken modulo what the device has
+ * @poll_ctx: where completions are handled
+ */
+struct rtrs_qp_params {
+	struct ib_pd		*pd;
+	u32			send_wr;
+	u32			recv_wr;
+	u32			send_sge;
+	unsigned int		vector;
+	enum ib_poll_context	poll_ctx;
+};
+
+/**
+ * struct rtrs_iu - a DMA mapped buffer with a completion of its own
+ * @cqe: for work requests that name @buf
+ * @buf: the memory
+ * @size: its bytes
+ * @dma_addr: its address for the device
+ * @dir: direction of the mapping
+ */
+struct rtrs_iu {
+	struct ib_cqe		cqe;
+	void			*buf;
+	size_t			size;
+	u64			dma_addr;
+	enum dma_data_direction	dir;
+};
+
+/**
+ * struct rtrs_hb - heartbeat of a path
+ * @con: cid 0 of the path
+ * @dead: called once the peer was silent for too long, or a heartbeat could not
+ *	be sent; from process or completion context, perhaps more than once
+ * @work: runs every @interval while started
+ * @cqe: of all sends; only their failure is of interest
+ * @interval: jiffies
+ * @missed_max: intervals without a receive that are borne
+ * @missed: intervals since the last receive. Written by @work and by whoever
+ *	receives something, without a lock: a count that is off by one makes the
+ *	limit that much longer.
+ * @posted: sends that have not completed yet, %RTRS_HB_SENDS at most
+ * @sent: when the last HB_MSG went out
+ * @latency_ns: from HB_MSG to HB_ACK, the last time
+ */
+struct rtrs_hb {
+	struct rtrs_con		*con;
+	void			(*dead)(struct rtrs_hb *hb);
+	struct delayed_work	work;
+	struct ib_cqe		cqe;
+	unsigned long		interval;
+	unsigned int		missed_max;
+	unsigned int		missed;
+	atomic_t		posted;
+	ktime_t			sent;
+	u64			latency_ns;
+};
+
+extern struct workqueue_struct *rtrs_wq;
+
+int rtrs_check_device(struct rdma_cm_id *cm_id);
+
+int rtrs_con_create_qp(struct rtrs_con *con, const struct rtrs_qp_params *p);
+void rtrs_con_drain(struct rtrs_con *con);
+void rtrs_con_destroy_qp(struct rtrs_con *con);
+void rtrs_con_destroy_cm_id(struct rtrs_con *con);
+
+struct rtrs_iu *rtrs_iu_alloc(struct ib_device *dev, size_t size,
+			      enum dma_data_direction dir,
+			      void (*done)(struct ib_cq *cq, struct ib_wc *wc));
+void rtrs_iu_free(struct rtrs_iu *iu, struct ib_device *dev);
+int rtrs_iu_post_recv(struct rtrs_con *con, struct rtrs_iu *iu);
+int rtrs_iu_post_send(struct rtrs_con *con, struct rtrs_iu *iu, size_t len);
+
+int rtrs_post_recv_empty(struct rtrs_con *con, struct ib_cqe *cqe);
+int rtrs_post_imm(struct rtrs_con *con, struct ib_cqe *cqe, __be32 imm);
+
+void rtrs_hb_init(struct rtrs_hb *hb, void (*dead)(struct rtrs_hb *hb));
+void rtrs_hb_start(struct rtrs_hb *hb, struct rtrs_con *con);
+void rtrs_hb_stop(struct rtrs_hb *hb);
+void rtrs_hb_recv_msg(struct rtrs_hb *hb);
+void rtrs_hb_recv_ack(struct rtrs_hb *hb);
+
+/**
+ * rtrs_hb_alive() - something was received from the peer
+ * @hb: the path's heartbeat
+ *
+ * Called for every receive on every connection, so it only reads in the common
+ * case.
+ */
+static inline void rtrs_hb_alive(struct rtrs_hb *hb)
+{
+	if (READ_ONCE(hb->missed))
+		WRITE_ONCE(hb->missed, 0);
+}
+
+#endif /* RTRS_PRI_H */

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * RTRS: reliable, multipath request transport over RDMA. The API for its users.
+ *
+ * A server exports a number of memory chunks to each session. A client writes a
+ * request into a chunk it has the right to use (its permit), and the server
+ * answers it when its user has carried it out. What a request means is the
+ * business of the users: RTRS moves a short user message, and data in one
+ * direction.
+ *
+ * A session has one or more paths. Requests are spread over the connected ones,
+ * and when a path dies its requests are sent again on another; so a request may
+ * be carried out more than once, and must bear that. Only when no path is left
+ * does a request fail because of the network.
+ *
+ * The client side is in rtrs-client.ko, the server side in rtrs-server.ko.
+ */
+#ifndef RTRS_H
+#define RTRS_H
+
+#include <linux/dma-direction.h>
+#include <linux/scatterlist.h>
+#include <linux/socket.h>
+#include <linux/types.h>
+
+/**
+ * struct rtrs_path_addr - the two ends of a path, as seen by a client
+ * @src: source address with port 0; sa_family is AF_UNSPEC to let routing choose
+ * @dst: destination address and port
+ *
+ * AF_INET, AF_INET6, or AF_IB for GIDs.
+ */
+struct rtrs_path_addr {
+	struct sockaddr_storage src;
+	struct sockaddr_storage dst;
+};
+
+/* Longest text of an address, "gid:" and NUL included. */
+#define RTRS_ADDR_STRLEN 56
+
+/**
+ * rtrs_path_addr_parse() - read ``[src@]dst`` or ``src,dst``
+ * @str: NUL terminated text
+ * @port: port of the destination, CPU byte order
+ * @addr: filled on success
+ *
+ * An address is ``ip:<IPv4>``, ``ip:<IPv6>`` or ``gid:<GID>``.
+ *
+ * Context: any.
+ * Return: 0; -EPROTONOSUPPORT for a destination without ``ip:`` or ``gid:``;
+ * -EINVAL for anything else that cannot be read, a source of another family
+ * than the destination included.
+ */
+int rtrs_path_addr_parse(const char *str, u16 port,
+			 struct rtrs_path_addr *addr);
+
+/**
+ * rtrs_addr_to_str() - write an address as text, ``ip:10.0.0.1``
+ * @addr: AF_INET, AF_INET6 or AF_IB
+ * @buf: where to
+ * @size: bytes in @buf; %RTRS_ADDR_STRLEN is enough
+ *
+ * Context: any.
+ * Return: length of the text.
+ */
+int rtrs_addr_to_str(const struct sockaddr_storage *addr, char *buf,
+		     size_t size);
+
+/* ------------------------------------------------------------- client ---- */
+
+struct rtrs_clt_sess;
+
+/**
+ * enum rtrs_clt_link_ev - what happened to a client's session
+ * @RTRS_CLT_LINK_EV_CONNECTED: a path is up again after there was none
+ * @RTRS_CLT_LINK_EV_DISCONNECTED: no path is up any more
+ */
+enum rtrs_clt_link_ev {
+	RTRS_CLT_LINK_EV_CONNECTED,
+	RTRS_CLT_LINK_EV_DISCONNECTED,
+};
+
+/**
+ * struct rtrs_clt_ops - what a client's user has to provide
+ * @link_ev: the session was lost or is back. Called from process context, one
+ *	call at a time a session, in the order in which things happened; not for
+ *	the first connect in rtrs_clt_open() and not after rtrs_clt_close() has
+ *	returned. It may sleep and send requests, but holds up the recovery of
+ *	the session while it does.
+ */
+struct rtrs_clt_ops {
+	void (*link_ev)(void *priv, enum rtrs_clt_link_ev ev);
+};
+
+/**
+ * struct rtrs_clt_params - how to open a session
+ * @sessname: its name, 1..254 bytes without '/' and '.'; copied
+ * @paths: its paths, all of which have to connect; copied
+ * @path_cnt: number of @paths, at least 1
+ * @nr_poll_queues: number of queues that are polled
+ * @max_msg_len: the longest user message, bytes
+ */
+struct rtrs_clt_params {
+	const char			*sessname;
+	const struct rtrs_path_addr	*paths;
+	unsigned int			path_cnt;
+	unsigned int			nr_poll_queues;
+	u16				max_msg_len;
+};
+
+/**
+ * struct rtrs_clt_attrs - what an open session can do
+ * @queue_depth: number of chunks
+ * @io_depth: chunks 0 .. @io_depth - 1 belong to the user, who sees to it that
+ *	each carries one request at a time; RTRS hands out the others, see
+ *	rtrs_clt_get_permit()
+ * @max_io_size: longest data of a request, bytes
+ * @max_segments: most scatterlist entries of a request; all but the first start,
+ *	and all but the last end, at a multiple of 4 KiB
+ * @nr_queues: interrupt driven queues
+ * @nr_poll_queues: polled queues; they follow the interrupt driven ones
+ */
+struct rtrs_clt_attrs {
+	unsigned int	queue_depth;
+	unsigned int	io_depth;
+	u32		max_io_size;
+	unsigned int	max_segments;
+	unsigned int	nr_queues;
+	unsigned int	nr_poll_queues;
+};
+
+/* rtrs_clt_req.queue of a request on the service connection. */
+#define RTRS_CLT_SERVICE_QUEUE	UINT_MAX
+
+/**
+ * struct rtrs_clt_req - a request
+ * @chunk: the permit: number of a chunk that is the caller's and not in use
+ * @queue: index of the queue it travels on, or %RTRS_CLT_SERVICE_QUEUE; I/O must
+ *	not use the latter
+ * @dir: DMA_TO_DEVICE for a write, DMA_FROM_DEVICE for a read; a request without
+ *	data may be either
+ * @msg: the user message; RTRS reads it until @done is called
+ * @msg_len: its length, bytes
+ * @sg: the data, or NULL; RTRS maps it and owns it until @done is called
+ * @sg_cnt: entries in @sg, 0 if there is no data
+ * @data_len: bytes in @sg
+ * @done: called once with @priv, and 0 or the negative errno of the server or of
+ *	RTRS (-ECONNABORTED: no path left). In softirq or process context; must not
+ *	sleep. The permit is the caller's again from then on.
+ * @priv: for @done
+ *
+ * The structure itself is only read during rtrs_clt_request().
+ */
+struct rtrs_clt_req {
+	u16			chunk;
+	unsigned int		queue;
+	enum dma_data_direction	dir;
+	const void		*msg;
+	size_t			msg_len;
+	struct scatterlist	*sg;
+	unsigned int		sg_cnt;
+	size_t			data_len;
+	void			(*done)(void *priv, int err);
+	void			*priv;
+};
+
+/**
+ * rtrs_clt_open() - open a session and connect all its paths
+ * @params: name, paths and sizes
+ * @ops: the user's callbacks; must outlive the session
+ * @priv: for the callbacks
+ *
+ * Context: process, sleeps for up to a minute a path. Interruptible by nothing.
+ * Return: the session, or an ERR_PTR: -EINVAL for bad parameters, -EEXIST for a
+ * name that is in use, -ECONNRESET if the server refused, -EOPNOTSUPP for a
+ * device that cannot carry RTRS, or what else the connection failed with.
+ */
+struct rtrs_clt_sess *rtrs_clt_open(const struct rtrs_clt_params *params,
+				    const struct rtrs_clt_ops *ops,
+				    void *priv);
+
+/**
+ * rtrs_clt_close() - close a session
+ * @sess: the session, gone afterwards
+ *
+ * Requests that are still under way are done with -ECONNABORTED before this
+ * returns, and no callback is called after it has.
+ *
+ * Context: process, sleeps. Not from a callback of the session.
+ */
+void rtrs_clt_close(struct rtrs_clt_sess *sess);
+
+/**
+ * rtrs_clt_abort() - disconnect all paths of a session, now
+ * @sess: the session
+ *
+ * Ends all requests under way with -ECONNABORTED, and fails new ones.
+ * rtrs_clt_close() is still needed.
+ *
+ * Context: process, sleeps. Not from a callback of the session.
+ */
+void rtrs_clt_abort(struct rtrs_clt_sess *sess);
+
+/**
+ * rtrs_clt_query() - what can this session do?
+ * @sess: the session
+ * @attrs: filled
+ *
+ * The values do not change while the session is open.
+ *
+ * Context: any.
+ */
+void rtrs_clt_query(struct rtrs_clt_sess *sess, struct rtrs_clt_attrs *attrs);
+
+/**
+ * rtrs_clt_connected() - is any path of the session up?
+ * @sess: the session
+ *
+ * Context: any.
+ * Return: true if at least one was at the time of the call.
+ */
+bool rtrs_clt_connected(struct rtrs_clt_sess *sess);
+
+/**
+ * rtrs_clt_get_permit() - wait for a chunk for an administrative request
+ * @sess: the session
+ *
+ * Context: process, sleeps for up to 30 seconds.
+ * Return: a chunk number, or -ETIMEDOUT.
+ */
+int rtrs_clt_get_permit(struct rtrs_clt_sess *sess);
+
+/**
+ * rtrs_clt_put_permit() - give back what rtrs_clt_get_permit() gave
+ * @sess: the session
+ * @chunk: the chunk number; no request is under way on it
+ *
+ * Context: any.
+ */
+void rtrs_clt_put_permit(struct rtrs_clt_sess *sess, u16 chunk);
+
+/**
+ * rtrs_clt_request() - send a request
+ * @sess: the session
+ * @req: the request
+ *
+ * Context: any but hard interrupt; does not sleep.
+ * Return: 0, and @req->done will be called, or has been; otherwise it will not
+ * be, and the errno says why: -ECONNABORTED if no path is up, -EMSGSIZE if the
+ * request does not fit a chunk, -EBUSY if there is no room in the send queue
+ * right now, -ENOMEM if the data could not be mapped.
+ */
+int rtrs_clt_request(struct rtrs_clt_sess *sess,
+		     const struct rtrs_clt_req *req);
+
+/**
+ * rtrs_clt_poll() - look for answers on a polled queue
+ * @sess: the session
+ * @queue: index of a polled queue
+ *
+ * Context: process or softirq; does not sleep. Safe against concurrent callers
+ * and against paths that come and go.
+ * Return: number of completions found.
+ */
+int rtrs_clt_poll(struct rtrs_clt_sess *sess, unsigned int queue);
+
+/* ------------------------------------------------------------- server ---- */
+
+struct rtrs_srv_ctx;
+struct rtrs_srv_sess;
+struct rtrs_srv_op;
+
+/**
+ * struct rtrs_srv_req - a client's request, as handed to the server's user
+ * @dir: DMA_TO_DEVICE: the client wrote @data; DMA_FROM_DEVICE: the user is to
+ *	fill it
+ * @msg: a private copy of the user message, aligned for any type
+ * @msg_len: bytes in @msg: what the client sent, cut to the user's max_msg_len
+ * @data: the data, physically contiguous and addressable, or NULL. Of a read it
+ *	may hold old memory: only what the user filled is to be answered
+ * @data_len: bytes in @data; of a read, what the client wants at most
+ *
+ * The structure is valid during the call, what it points to until the request
+ * has been answered. The client cannot change @data meanwhile if the module's
+ * always_invalidate is set.
+ */
+struct rtrs_srv_req {
+	enum dma_data_direction	dir;
+	const void		*msg;
+	size_t			msg_len;
+	void			*data;
+	size_t			data_len;
+};
+
+/**
+ * struct rtrs_srv_ops - what a server's user has to provide
+ * @max_msg_len: the longest user message it knows, bytes
+ * @open_sess: a session has its first established path; returns 0 and sets
+ *	*priv, or a negative errno to refuse the session. Process context.
+ * @close_sess: the session's last established path has ended. No request() runs
+ *	or will run with this priv; requests that were not answered yet are
+ *	orphans, and are still to be answered. Process context; must not wait for
+ *	them.
+ * @request: carry out a request, and call rtrs_srv_respond() once, now or later.
+ *	Process context, on the worker of a connection: it may sleep, which holds
+ *	up that connection only; but not if @service is true, since heartbeats go
+ *	over the service connection.
+ */
+struct rtrs_srv_ops {
+	size_t max_msg_len;
+	int (*open_sess)(struct rtrs_srv_sess *sess, void **priv);
+	void (*close_sess)(void *priv);
+	void (*request)(void *priv, struct rtrs_srv_op *op,
+			const struct rtrs_srv_req *req, bool service);
+};
+
+/**
+ * rtrs_srv_open() - start listening
+ * @ops: the user's callbacks; must outlive the context
+ * @port: port for IP, and service id for InfiniBand, CPU byte order
+ *
+ * Context: process, sleeps.
+ * Return: the context, or an ERR_PTR.
+ */
+struct rtrs_srv_ctx *rtrs_srv_open(const struct rtrs_srv_ops *ops, u16 port);
+
+/**
+ * rtrs_srv_close() - stop listening and end all sessions
+ * @ctx: the context, gone afterwards
+ *
+ * Waits until the last request has been answered, orphans included.
+ *
+ * Context: process, sleeps.
+ */
+void rtrs_srv_close(struct rtrs_srv_ctx *ctx);
+
+/**
+ * rtrs_srv_respond() - answer a request
+ * @op: the request; the callee's from now on, its message and data included
+ * @err: 0 or a negative errno
+ * @len: bytes of a read's data that were filled, and no more are sent; 0 for a
+ *	write
+ *
+ * Context: any but hard interrupt; does not sleep.
+ */
+void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len);
+
+/**
+ * rtrs_srv_sessname() - name of a session
+ * @sess: the session
+ *
+ * Context: from open_sess() until close_sess() has returned.
+ * Return: the name the client gave.
+ */
+const char *rtrs_srv_sessname(struct rtrs_srv_sess *sess);
+
+#endif /* RTRS_H */
