@@ -1,0 +1,626 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Requests of a client, and their answers.
+ *
+ * A request is one RDMA_WRITE_WITH_IMM into its chunk: the data of a write, the
+ * user message, the RTRS message. The data of a write is gathered from where it
+ * is; only if it is in too many pieces is it registered. The data of a read is
+ * always registered, for the server to write to.
+ *
+ * Up to three things have to happen before a request is done, in any order: its
+ * posting has returned, the answer has come, and the device will not read its
+ * data again. The last of them carries it on (struct rtrs_clt_io, state): a
+ * registered region is invalidated first, so that the server has no access any
+ * more when the user gets the memory back.
+ *
+ * Everything that goes wrong with one request is taken as an error of the path:
+ * the request stays where it is, and when the path has been drained,
+ * rtrs_clt_ios_requeue() sends it again on another path. So no error is unwound
+ * here, and none is lost.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/mm.h>
+
+#include "rtrs-clt.h"
+
+static void rtrs_clt_bad_answer(struct rtrs_clt_path *path, const char *what)
+{
+	dev_err_ratelimited(&path->sess->dev, "path %s: server broke the protocol: %s\n",
+			    kobject_name(&path->kobj), what);
+	rtrs_clt_path_error(path);
+}
+
+static void rtrs_clt_io_unmap(struct rtrs_clt_io *io)
+{
+	if (!io->mapped)
+		return;
+	ib_dma_unmap_sg(io->con->path->dev, io->req.sg, io->req.sg_cnt,
+			io->req.dir);
+	io->mapped = false;
+}
+
+/* The chunk may be used again as soon as the state is 0 and done() is called. */
+static void rtrs_clt_io_end(struct rtrs_clt_io *io, int err)
+{
+	void (*done)(void *priv, int err) = io->req.done;
+	void *priv = io->req.priv;
+
+	rtrs_clt_io_unmap(io);
+	atomic_dec(&io->con->inflight);
+	atomic_set_release(&io->state, 0);
+	done(priv, err);
+}
+
+static void rtrs_clt_inv_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct rtrs_clt_io *io = container_of(wc->wr_cqe, struct rtrs_clt_io,
+					      inv_cqe);
+	struct rtrs_con *c = cq->cq_context;
+
+	if (unlikely(wc->status != IB_WC_SUCCESS)) {
+		rtrs_clt_path_error(container_of(c, struct rtrs_clt_con,
+						 c)->path);
+		return;
+	}
+	rtrs_clt_io_end(io, io->err);
+}
+
+static void rtrs_clt_io_invalidate(struct rtrs_clt_io *io)
+{
+	struct ib_send_wr wr = {
+		.wr_cqe			= &io->inv_cqe,
+		.opcode			= IB_WR_LOCAL_INV,
+		.send_flags		= IB_SEND_SIGNALED,
+		.ex.invalidate_rkey	= io->mr->rkey,
+	};
+
+	if (ib_post_send(io->con->c.qp, &wr, NULL))
+		rtrs_clt_path_error(io->con->path);
+}
+
+/* Something the request waited for has happened. */
+static void rtrs_clt_io_step(struct rtrs_clt_io *io, int bit)
+{
+	if ((atomic_fetch_andnot(bit, &io->state) & ~bit) != RTRS_CLT_IO_BUSY)
+		return;
+	if (io->mr_used)
+		rtrs_clt_io_invalidate(io);
+	else
+		rtrs_clt_io_end(io, io->err);
+}
+
+static void rtrs_clt_send_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct rtrs_clt_io *io = container_of(wc->wr_cqe, struct rtrs_clt_io,
+					      send_cqe);
+	struct rtrs_con *c = cq->cq_context;
+
+	if (unlikely(wc->status != IB_WC_SUCCESS)) {
+		rtrs_clt_path_error(container_of(c, struct rtrs_clt_con,
+						 c)->path);
+		return;
+	}
+	rtrs_clt_io_step(io, RTRS_CLT_IO_SENT);
+}
+
+/*
+ * Claim the request that an answer is for. NULL if there is none: a server that
+ * answers twice, or on another connection, is not to be trusted any further.
+ */
+static struct rtrs_clt_io *rtrs_clt_claim(struct rtrs_clt_con *con, u32 chunk)
+{
+	struct rtrs_clt_path *path = con->path;
+	struct rtrs_clt_io *io;
+
+	if (unlikely(chunk >= path->rsp.queue_depth)) {
+		rtrs_clt_bad_answer(path, "answer for a chunk that does not exist");
+		return NULL;
+	}
+	io = &path->ios[chunk];
+	if (unlikely(!(atomic_fetch_andnot(RTRS_CLT_IO_RSP, &io->state) &
+		       RTRS_CLT_IO_RSP) || io->con != con)) {
+		rtrs_clt_bad_answer(path, "answer for no request");
+		return NULL;
+	}
+	return io;
+}
+
+static void rtrs_clt_answered(struct rtrs_clt_con *con, u32 payload, bool roll)
+{
+	struct rtrs_clt_path *path = con->path;
+	u32 chunk = rtrs_io_rsp_chunk(payload);
+	struct rtrs_clt_io *io;
+
+	io = rtrs_clt_claim(con, chunk);
+	if (unlikely(!io))
+		return;
+	if (roll)
+		path->chunks[chunk].rkey =
+			ib_inc_rkey(path->chunks[chunk].rkey);
+	io->err = rtrs_io_rsp_err(payload);
+	rtrs_clt_io_step(io, RTRS_CLT_IO_ANS);
+}
+
+/* Heartbeats, and what no server has any business to send. */
+static void rtrs_clt_service_imm(struct rtrs_clt_con *con, u32 type)
+{
+	if (type == RTRS_IMM_HB_MSG && !con->c.cid)
+		rtrs_hb_recv_msg(&con->path->hb);
+	else if (type == RTRS_IMM_HB_ACK && !con->c.cid)
+		rtrs_hb_recv_ack(&con->path->hb);
+	else
+		rtrs_clt_bad_answer(con->path, "unexpected immediate");
+}
+
+/**
+ * rtrs_clt_recv_done() - something has arrived, without a message
+ * @cq: completion queue of the connection
+ * @wc: what
+ *
+ * Context: softirq, or a poller.
+ */
+void rtrs_clt_recv_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct rtrs_clt_con *con = container_of(wc->wr_cqe,
+						struct rtrs_clt_con, recv_cqe);
+	struct rtrs_clt_path *path = con->path;
+	u32 type = rtrs_imm_type(wc->ex.imm_data);
+
+	if (unlikely(wc->status != IB_WC_SUCCESS)) {
+		rtrs_clt_path_error(path);
+		return;
+	}
+	if (unlikely(wc->opcode != IB_WC_RECV_RDMA_WITH_IMM)) {
+		rtrs_clt_bad_answer(path, "unexpected message");
+		return;
+	}
+	rtrs_hb_alive(&path->hb);
+	if (unlikely(rtrs_post_recv_empty(&con->c, &con->recv_cqe)))
+		rtrs_clt_path_error(path);
+
+	if (likely(type == RTRS_IMM_IO_RSP))
+		rtrs_clt_answered(con, rtrs_imm_payload(wc->ex.imm_data), false);
+	else if (type == RTRS_IMM_IO_RSP_ROLL &&
+		 path->rsp.features & RTRS_FEAT_RKEY_ROLL)
+		rtrs_clt_answered(con, rtrs_imm_payload(wc->ex.imm_data), true);
+	else
+		rtrs_clt_service_imm(con, type);
+}
+
+/* The message brings the key for the next request on the chunk. */
+static void rtrs_clt_rkey_answered(struct rtrs_clt_rsp_buf *buf,
+				   struct ib_wc *wc)
+{
+	struct rtrs_clt_con *con = buf->con;
+	const struct rtrs_msg_rkey_rsp *msg = &con->rsps[buf - con->bufs];
+	u32 payload = rtrs_imm_payload(wc->ex.imm_data);
+	u32 chunk = rtrs_io_rsp_chunk(payload);
+	struct rtrs_clt_io *io;
+
+	ib_dma_sync_single_for_cpu(con->path->dev, con->rsps_dma +
+				   (buf - con->bufs) * sizeof(*msg),
+				   sizeof(*msg), DMA_FROM_DEVICE);
+	if (rtrs_imm_type(wc->ex.imm_data) != RTRS_IMM_IO_RSP ||
+	    !rtrs_rkey_rsp_ok(msg, wc->byte_len, chunk)) {
+		rtrs_clt_bad_answer(con->path, "unexpected message");
+		return;
+	}
+	io = rtrs_clt_claim(con, chunk);
+	if (unlikely(!io))
+		return;
+	con->path->chunks[chunk].rkey = le32_to_cpu(msg->rkey);
+	io->err = rtrs_io_rsp_err(payload);
+	rtrs_clt_io_step(io, RTRS_CLT_IO_ANS);
+}
+
+/**
+ * rtrs_clt_recv_rkey_done() - something has arrived, perhaps with a message
+ * @cq: completion queue of the connection
+ * @wc: what
+ *
+ * For servers that renew their keys with every answer (NEW_RKEY).
+ *
+ * Context: softirq, or a poller.
+ */
+void rtrs_clt_recv_rkey_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct rtrs_clt_rsp_buf *buf = container_of(wc->wr_cqe,
+						    struct rtrs_clt_rsp_buf,
+						    cqe);
+	struct rtrs_clt_path *path = buf->con->path;
+
+	if (unlikely(wc->status != IB_WC_SUCCESS)) {
+		rtrs_clt_path_error(path);
+		return;
+	}
+	rtrs_hb_alive(&path->hb);
+	if (wc->opcode == IB_WC_RECV_RDMA_WITH_IMM)
+		rtrs_clt_service_imm(buf->con, rtrs_imm_type(wc->ex.imm_data));
+	else if (wc->wc_flags & IB_WC_WITH_IMM)
+		rtrs_clt_rkey_answered(buf, wc);
+	else
+		rtrs_clt_bad_answer(path, "unexpected message");
+	if (unlikely(rtrs_clt_post_rsp_buf(buf)))
+		rtrs_clt_path_error(path);
+}
+
+/* Make a region of the data; the work request that registers it is filled in. */
+static int rtrs_clt_io_register(struct rtrs_clt_io *io, int nents,
+				struct ib_reg_wr *reg)
+{
+	struct ib_mr *mr = io->mr;
+	int n;
+
+	ib_update_fast_reg_key(mr, ib_inc_rkey(mr->rkey));
+	n = ib_map_mr_sg(mr, io->req.sg, nents, NULL, RTRS_CLT_MR_PAGE_SIZE);
+	if (n != nents)
+		return n < 0 ? n : -EINVAL;
+	*reg = (struct ib_reg_wr) {
+		.wr.opcode	= IB_WR_REG_MR,
+		.wr.wr_cqe	= &io->send_cqe,
+		.mr		= mr,
+		.key		= mr->rkey,
+		.access		= io->req.dir == DMA_FROM_DEVICE ?
+				  IB_ACCESS_LOCAL_WRITE |
+				  IB_ACCESS_REMOTE_WRITE : 0,
+	};
+	io->mr_used = true;
+	return 0;
+}
+
+/* Map the data, and register it if it is to be. */
+static int rtrs_clt_io_map(struct rtrs_clt_path *path, struct rtrs_clt_io *io,
+			   struct ib_reg_wr *reg)
+{
+	const struct rtrs_clt_req *req = &io->req;
+	int nents, err;
+
+	io->mr_used = false;
+	if (!req->sg_cnt)
+		return 0;
+	nents = ib_dma_map_sg(path->dev, req->sg, req->sg_cnt, req->dir);
+	if (!nents)
+		return -ENOMEM;
+	io->mapped = true;
+	if (req->dir == DMA_TO_DEVICE && nents <= path->max_sge)
+		return nents;
+	err = rtrs_clt_io_register(io, nents, reg);
+	if (err) {
+		rtrs_clt_io_unmap(io);
+		return err;
+	}
+	return nents;
+}
+
+static unsigned int rtrs_clt_gather(struct rtrs_clt_path *path,
+				    struct rtrs_clt_io *io, int nents,
+				    struct ib_sge *sge)
+{
+	struct scatterlist *sg;
+	int i;
+
+	if (io->mr_used) {
+		*sge = (struct ib_sge) {
+			.addr	= io->mr->iova,
+			.length	= io->req.data_len,
+			.lkey	= io->mr->lkey,
+		};
+		return 1;
+	}
+	for_each_sg(io->req.sg, sg, nents, i)
+		sge[i] = (struct ib_sge) {
+			.addr	= sg_dma_address(sg),
+			.length	= sg_dma_len(sg),
+			.lkey	= path->pd->local_dma_lkey,
+		};
+	return nents;
+}
+
+/* User message and RTRS message, as they go out behind the data. */
+static size_t rtrs_clt_io_encode(struct rtrs_clt_io *io)
+{
+	const struct rtrs_clt_req *req = &io->req;
+	struct rtrs_read_req read = {
+		.usr_len = req->msg_len,
+	};
+
+	memcpy(io->msg, req->msg, req->msg_len);
+	if (req->dir == DMA_TO_DEVICE)
+		return req->msg_len +
+		       rtrs_msg_write_encode(io->msg + req->msg_len,
+					     req->msg_len);
+	if (io->mr_used) {
+		read.sg_cnt = 1;
+		read.addr = io->mr->iova;
+		read.key = io->mr->rkey;
+		read.len = req->data_len;
+	}
+	return req->msg_len + rtrs_msg_read_encode(io->msg + req->msg_len,
+						   &read);
+}
+
+/*
+ * Post a request whose data is mapped. Without a region nothing follows that
+ * would tell when the device is done with the data, so the send itself does.
+ */
+static int rtrs_clt_io_post(struct rtrs_clt_path *path, struct rtrs_clt_io *io,
+			    u16 chunk, int nents, struct ib_reg_wr *reg)
+{
+	const struct rtrs_clt_req *req = &io->req;
+	bool write = req->dir == DMA_TO_DEVICE;
+	struct ib_sge sge[RTRS_MAX_SEND_SGE];
+	size_t len = rtrs_clt_io_encode(io);
+	unsigned int n = 0;
+	struct ib_rdma_wr wr = {
+		.wr.wr_cqe	= &io->send_cqe,
+		.wr.opcode	= IB_WR_RDMA_WRITE_WITH_IMM,
+		.wr.sg_list	= sge,
+		.wr.send_flags	= io->mr_used ? 0 : IB_SEND_SIGNALED,
+		.wr.ex.imm_data	= rtrs_imm_io_req(chunk, req->data_len +
+						  req->msg_len,
+						  path->chunk_bits),
+		.remote_addr	= path->chunks[chunk].addr +
+				  (write ? 0 : req->data_len),
+		.rkey		= path->chunks[chunk].rkey,
+	};
+
+	if (write && req->sg_cnt)
+		n = rtrs_clt_gather(path, io, nents, sge);
+	sge[n] = (struct ib_sge) {
+		.addr	= io->msg_dma,
+		.length	= len,
+		.lkey	= path->pd->local_dma_lkey,
+	};
+	wr.wr.num_sge = n + 1;
+	ib_dma_sync_single_for_device(path->dev, io->msg_dma, len,
+				      DMA_TO_DEVICE);
+	if (!io->mr_used)
+		return ib_post_send(io->con->c.qp, &wr.wr, NULL);
+	reg->wr.next = &wr.wr;
+	return ib_post_send(io->con->c.qp, &reg->wr, NULL);
+}
+
+static void rtrs_clt_count(struct rtrs_clt_path *path,
+			   const struct rtrs_clt_req *req)
+{
+	bool write = req->dir == DMA_TO_DEVICE;
+
+	this_cpu_inc(path->stats->reqs[write]);
+	this_cpu_add(path->stats->bytes[write], req->data_len + req->msg_len);
+}
+
+/* Under RCU, on a path that was connected a moment ago. */
+static int rtrs_clt_path_send(struct rtrs_clt_path *path,
+			      const struct rtrs_clt_req *req)
+{
+	struct rtrs_clt_io *io = &path->ios[req->chunk];
+	unsigned int cid = rtrs_clt_cid(path->sess, req->queue);
+	struct ib_reg_wr reg;
+	int nents, wait = RTRS_CLT_IO_BUSY | RTRS_CLT_IO_POST |
+			  RTRS_CLT_IO_RSP | RTRS_CLT_IO_ANS;
+
+	if (WARN_ON_ONCE(atomic_read_acquire(&io->state)))
+		return -EINVAL;
+	io->con = path->cons[cid];
+	io->req = *req;
+	nents = rtrs_clt_io_map(path, io, &reg);
+	if (nents < 0)
+		return nents;
+	if (!io->mr_used)
+		wait |= RTRS_CLT_IO_SENT;
+	rtrs_clt_count(path, req);
+	atomic_inc(&io->con->inflight);
+	atomic_set_release(&io->state, wait);
+	if (unlikely(rtrs_clt_io_post(path, io, req->chunk, nents, &reg)))
+		rtrs_clt_path_error(path);
+	else
+		rtrs_clt_io_step(io, RTRS_CLT_IO_POST);
+	return 0;
+}
+
+int rtrs_clt_request(struct rtrs_clt_sess *sess,
+		     const struct rtrs_clt_req *req)
+{
+	struct rtrs_clt_path *path;
+
+	if (req->msg_len > sess->max_msg_len ||
+	    req->data_len > sess->max_io_size)
+		return -EMSGSIZE;
+	guard(rcu)();
+	path = READ_ONCE(sess->policy)->select(sess, req->queue);
+	if (unlikely(!path))
+		return -ECONNABORTED;
+	return rtrs_clt_path_send(path, req);
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_request);
+
+static int rtrs_clt_con_poll(struct rtrs_clt_con *con)
+{
+	int n;
+
+	/* ib_process_cq_direct() does not serialise its callers */
+	if (!spin_trylock(&con->poll_lock))
+		return 0;
+	n = ib_process_cq_direct(con->c.cq, -1);
+	spin_unlock(&con->poll_lock);
+	return n;
+}
+
+int rtrs_clt_poll(struct rtrs_clt_sess *sess, unsigned int queue)
+{
+	unsigned int cid = rtrs_clt_cid(sess, queue);
+	struct rtrs_clt_path *path;
+	int found = 0;
+
+	/* a path that leaves this state is drained after a grace period only */
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		if (rtrs_clt_path_connected(path))
+			found += rtrs_clt_con_poll(path->cons[cid]);
+	return found;
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_poll);
+
+/* Send a request of a drained path again, or fail it. */
+static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
+{
+	struct rtrs_clt_sess *sess = io->con->path->sess;
+	struct rtrs_clt_req req = io->req;
+	struct rtrs_clt_path *path;
+	int err = -ECONNABORTED;
+
+	rtrs_clt_io_unmap(io);
+	atomic_dec(&io->con->inflight);
+	atomic_set_release(&io->state, 0);
+
+	rcu_read_lock();
+	path = READ_ONCE(sess->policy)->select(sess, req.queue);
+	if (path) {
+		err = rtrs_clt_path_send(path, &req);
+		if (!err)
+			this_cpu_inc(path->stats->failed_over);
+	}
+	rcu_read_unlock();
+	if (err)
+		req.done(req.priv, err);
+}
+
+/**
+ * rtrs_clt_ios_requeue() - deal with the requests of a path that failed
+ * @path: the path, drained
+ *
+ * Those that were answered are done; the others go to another connected path,
+ * or fail with -ECONNABORTED if there is none.
+ *
+ * Context: process.
+ */
+void rtrs_clt_ios_requeue(struct rtrs_clt_path *path)
+{
+	unsigned int i;
+
+	for (i = 0; path->ios && i < path->rsp.queue_depth; i++) {
+		struct rtrs_clt_io *io = &path->ios[i];
+		int state = atomic_read_acquire(&io->state);
+
+		if (!state)
+			continue;
+		if (state & (RTRS_CLT_IO_RSP | RTRS_CLT_IO_ANS))
+			rtrs_clt_io_requeue(io);
+		else
+			rtrs_clt_io_end(io, io->err);
+		cond_resched();
+	}
+}
+
+static int rtrs_clt_msg_pages_alloc(struct rtrs_clt_path *path,
+				    unsigned int nr)
+{
+	unsigned int i;
+
+	path->msg_pages = kvcalloc(nr, sizeof(*path->msg_pages), GFP_KERNEL);
+	path->msg_pages_dma = kvcalloc(nr, sizeof(*path->msg_pages_dma),
+				       GFP_KERNEL);
+	if (!path->msg_pages || !path->msg_pages_dma)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		u64 dma;
+
+		if (!page)
+			return -ENOMEM;
+		dma = ib_dma_map_page(path->dev, page, 0, PAGE_SIZE,
+				      DMA_TO_DEVICE);
+		if (ib_dma_mapping_error(path->dev, dma)) {
+			__free_page(page);
+			return -ENOMEM;
+		}
+		path->msg_pages[i] = page;
+		path->msg_pages_dma[i] = dma;
+		path->nr_msg_pages++;
+	}
+	return 0;
+}
+
+static void rtrs_clt_msg_pages_free(struct rtrs_clt_path *path)
+{
+	unsigned int i;
+
+	for (i = 0; i < path->nr_msg_pages; i++) {
+		ib_dma_unmap_page(path->dev, path->msg_pages_dma[i], PAGE_SIZE,
+				  DMA_TO_DEVICE);
+		__free_page(path->msg_pages[i]);
+	}
+	path->nr_msg_pages = 0;
+	kvfree(path->msg_pages);
+	kvfree(path->msg_pages_dma);
+	path->msg_pages = NULL;
+	path->msg_pages_dma = NULL;
+}
+
+static int rtrs_clt_io_init(struct rtrs_clt_path *path, unsigned int chunk,
+			    size_t msg_size)
+{
+	struct rtrs_clt_io *io = &path->ios[chunk];
+	unsigned int per_page = PAGE_SIZE / msg_size;
+	size_t off = chunk % per_page * msg_size;
+	struct ib_mr *mr;
+
+	io->msg = page_address(path->msg_pages[chunk / per_page]) + off;
+	io->msg_dma = path->msg_pages_dma[chunk / per_page] + off;
+	io->send_cqe.done = rtrs_clt_send_done;
+	io->inv_cqe.done = rtrs_clt_inv_done;
+	mr = ib_alloc_mr(path->pd, IB_MR_TYPE_MEM_REG, path->mr_pages);
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	io->mr = mr;
+	return 0;
+}
+
+/**
+ * rtrs_clt_ios_alloc() - allocate all that requests on a path need
+ * @path: the path; its device and the number of chunks are known
+ *
+ * Whatever was allocated is freed by rtrs_clt_ios_free(), also on errors.
+ *
+ * Context: process.
+ * Return: 0 or a negative errno.
+ */
+int rtrs_clt_ios_alloc(struct rtrs_clt_path *path)
+{
+	size_t msg_size = ALIGN(path->sess->max_msg_len + RTRS_MAX_REQ_LEN,
+				SMP_CACHE_BYTES);
+	unsigned int i, nr = path->rsp.queue_depth;
+	int err;
+
+	path->ios = kvcalloc(nr, sizeof(*path->ios), GFP_KERNEL);
+	path->chunks = kvcalloc(nr, sizeof(*path->chunks), GFP_KERNEL);
+	if (!path->ios || !path->chunks)
+		return -ENOMEM;
+	path->chunk_bits = rtrs_chunk_bits(nr);
+	err = rtrs_clt_msg_pages_alloc(path, DIV_ROUND_UP(nr, PAGE_SIZE /
+							  msg_size));
+	for (i = 0; !err && i < nr; i++)
+		err = rtrs_clt_io_init(path, i, msg_size);
+	return err;
+}
+
+/**
+ * rtrs_clt_ios_free() - free what rtrs_clt_ios_alloc() has allocated
+ * @path: the path, drained and without requests
+ *
+ * Context: process.
+ */
+void rtrs_clt_ios_free(struct rtrs_clt_path *path)
+{
+	unsigned int i;
+
+	for (i = 0; path->ios && i < path->rsp.queue_depth; i++)
+		if (path->ios[i].mr)
+			ib_dereg_mr(path->ios[i].mr);
+	kvfree(path->ios);
+	kvfree(path->chunks);
+	path->ios = NULL;
+	path->chunks = NULL;
+	rtrs_clt_msg_pages_free(path);
+}

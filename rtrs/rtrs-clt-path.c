@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The life of a client's path: connect, introduce itself, carry requests, fail
+ * or be closed, be taken down.
+ *
+ * One thread at a time connects a path or takes it down, under path->life. It
+ * connects step by step and waits after each. Once the path is connected nobody
+ * holds that mutex, and an error from anywhere (a failed completion, an event of
+ * the connection manager, a silent peer, an answer that makes no sense) only
+ * moves the state to DRAINING and queues the work that takes the path down:
+ *
+ *   wait for senders (RCU), stop the heartbeat, disconnect all connections,
+ *   drain their queues, send the requests that were not answered over another
+ *   path or fail them, free everything, the cm_ids last.
+ *
+ * What is left then is the path object itself: its addresses, its uuid and its
+ * folder in sysfs. It can be connected again.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/sched/mm.h>
+
+#include "rtrs-clt.h"
+
+static bool rtrs_clt_move_legal(enum rtrs_clt_path_state from,
+				enum rtrs_clt_path_state to)
+{
+	static const u8 legal[RTRS_CLT_NR_STATES] = {
+		[RTRS_CLT_DISCONNECTED]	= BIT(RTRS_CLT_CONNECTING),
+		[RTRS_CLT_CONNECTING]	= BIT(RTRS_CLT_CONNECTED) |
+					  BIT(RTRS_CLT_DRAINING),
+		[RTRS_CLT_CONNECTED]	= BIT(RTRS_CLT_DRAINING),
+		[RTRS_CLT_DRAINING]	= BIT(RTRS_CLT_DISCONNECTED),
+	};
+
+	return legal[from] & BIT(to);
+}
+
+static void rtrs_clt_move_locked(struct rtrs_clt_path *path,
+				 enum rtrs_clt_path_state to)
+{
+	lockdep_assert_held(&path->state_lock);
+	WARN_ONCE(!rtrs_clt_move_legal(path->state, to),
+		  "illegal move of a path from state %d to %d\n",
+		  path->state, to);
+	WRITE_ONCE(path->state, to);
+}
+
+static void rtrs_clt_move(struct rtrs_clt_path *path,
+			  enum rtrs_clt_path_state to)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	rtrs_clt_move_locked(path, to);
+	spin_unlock_irqrestore(&path->state_lock, flags);
+}
+
+/**
+ * rtrs_clt_step_done() - a step of connecting has ended
+ * @path: the path
+ * @err: how; the first error since the path started to connect stays
+ *
+ * Context: any.
+ */
+void rtrs_clt_step_done(struct rtrs_clt_path *path, int err)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	if (!path->connect_err)
+		path->connect_err = err;
+	spin_unlock_irqrestore(&path->state_lock, flags);
+	complete(&path->step);
+}
+
+/**
+ * rtrs_clt_path_error() - this path cannot be used any more
+ * @path: the path, in any state
+ *
+ * A connected path is taken down; one that is being connected fails to.
+ *
+ * Context: any.
+ */
+void rtrs_clt_path_error(struct rtrs_clt_path *path)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	if (!path->connect_err)
+		path->connect_err = -ECONNRESET;
+	if (path->state == RTRS_CLT_CONNECTED) {
+		rtrs_clt_move_locked(path, RTRS_CLT_DRAINING);
+		queue_work(rtrs_clt_wq, &path->teardown);
+	}
+	spin_unlock_irqrestore(&path->state_lock, flags);
+	complete(&path->step);
+}
+
+/**
+ * rtrs_clt_wait_step() - wait for a step of connecting to end
+ * @path: the path, in state CONNECTING
+ * @deadline: jiffies
+ *
+ * Context: process, sleeps.
+ * Return: 0, -ETIMEDOUT, or why the step or the whole path failed.
+ */
+int rtrs_clt_wait_step(struct rtrs_clt_path *path, unsigned long deadline)
+{
+	long left = deadline - jiffies;
+
+	if (left <= 0 || !wait_for_completion_timeout(&path->step, left))
+		return -ETIMEDOUT;
+	return READ_ONCE(path->connect_err);
+}
+
+static void rtrs_clt_hb_dead(struct rtrs_hb *hb)
+{
+	rtrs_clt_path_error(container_of(hb, struct rtrs_clt_path, hb));
+}
+
+static struct rtrs_clt_path *rtrs_clt_cq_path(struct ib_cq *cq)
+{
+	struct rtrs_con *c = cq->cq_context;
+
+	return container_of(c, struct rtrs_clt_con, c)->path;
+}
+
+static void rtrs_clt_info_req_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	if (wc->status != IB_WC_SUCCESS)
+		rtrs_clt_path_error(rtrs_clt_cq_path(cq));
+}
+
+static void rtrs_clt_info_rsp_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct rtrs_clt_path *path = rtrs_clt_cq_path(cq);
+
+	if (wc->status != IB_WC_SUCCESS || wc->opcode != IB_WC_RECV) {
+		rtrs_clt_path_error(path);
+		return;
+	}
+	path->info_len = wc->byte_len;
+	rtrs_clt_step_done(path, 0);
+}
+
+static int rtrs_clt_info_alloc(struct rtrs_clt_path *path)
+{
+	path->info_tx = rtrs_iu_alloc(path->dev,
+				      sizeof(struct rtrs_msg_info_req),
+				      DMA_TO_DEVICE, rtrs_clt_info_req_done);
+	path->info_rx = rtrs_iu_alloc(path->dev,
+				      rtrs_info_rsp_size(path->rsp.queue_depth),
+				      DMA_FROM_DEVICE, rtrs_clt_info_rsp_done);
+	return path->info_tx && path->info_rx ? 0 : -ENOMEM;
+}
+
+static int rtrs_clt_info_take(struct rtrs_clt_path *path)
+{
+	const struct rtrs_msg_info_rsp *msg = path->info_rx->buf;
+	u32 chunk_size = path->rsp.max_io_size + path->rsp.max_hdr_size;
+	struct rtrs_clt_chunk *chunk = path->chunks;
+	int i, sg_cnt;
+
+	ib_dma_sync_single_for_cpu(path->dev, path->info_rx->dma_addr,
+				   path->info_rx->size, DMA_FROM_DEVICE);
+	sg_cnt = rtrs_info_rsp_check(msg, path->info_len, &path->rsp);
+	for (i = 0; i < sg_cnt; i++) {
+		u64 addr = le64_to_cpu(msg->desc[i].addr);
+		u32 left = le32_to_cpu(msg->desc[i].len);
+
+		for (; left; left -= chunk_size, addr += chunk_size)
+			*chunk++ = (struct rtrs_clt_chunk) {
+				.addr	= addr,
+				.rkey	= le32_to_cpu(msg->desc[i].key),
+			};
+	}
+	return sg_cnt < 0 ? sg_cnt : 0;
+}
+
+/* Tell the server who we are, and learn where its chunks are. */
+static int rtrs_clt_info_exchange(struct rtrs_clt_path *path)
+{
+	struct rtrs_con *con = &path->cons[0]->c;
+	unsigned long deadline = jiffies +
+				 msecs_to_jiffies(RTRS_CONNECT_TIMEOUT_MS);
+	int err;
+
+	err = rtrs_clt_info_alloc(path);
+	if (err)
+		return err;
+	err = rtrs_iu_post_recv(con, path->info_rx);
+	if (err)
+		return err;
+	rtrs_info_req_encode(path->info_tx->buf, path->sess->name);
+	err = rtrs_iu_post_send(con, path->info_tx,
+				sizeof(struct rtrs_msg_info_req));
+	if (err)
+		return err;
+	err = rtrs_clt_wait_step(path, deadline);
+	if (err)
+		return err;
+	return rtrs_clt_info_take(path);
+}
+
+/* Where no source was given, the path is named after the one that was found. */
+static void rtrs_clt_path_take_src(struct rtrs_clt_path *path)
+{
+	const struct rdma_addr *found = &path->cons[0]->c.cm_id->route.addr;
+
+	if (path->addr.src.ss_family != AF_UNSPEC)
+		return;
+	path->addr.src = found->src_addr;
+	if (path->addr.src.ss_family != AF_IB)
+		((struct sockaddr_in *)&path->addr.src)->sin_port = 0;
+}
+
+static int rtrs_clt_path_set_up(struct rtrs_clt_path *path)
+{
+	struct rtrs_clt_sess *sess = path->sess;
+	unsigned int cid;
+	int err;
+
+	err = rtrs_clt_con_connect(path, 0);
+	if (err)
+		return err;
+	rtrs_clt_path_take_src(path);
+	err = rtrs_clt_sess_take_geometry(sess, path);
+	if (err)
+		return err;
+	err = rtrs_clt_ios_alloc(path);
+	if (err)
+		return err;
+	for (cid = 1; cid < sess->nr_cons; cid++) {
+		err = rtrs_clt_con_connect(path, cid);
+		if (err)
+			return err;
+	}
+	err = rtrs_clt_info_exchange(path);
+	if (err)
+		return err;
+	for (cid = 0; cid < sess->nr_cons; cid++) {
+		err = rtrs_clt_con_start(path->cons[cid]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* From here on errors are for the teardown work. */
+static int rtrs_clt_path_go_live(struct rtrs_clt_path *path)
+{
+	unsigned long flags;
+	int err;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	err = path->connect_err;
+	if (!err) {
+		rtrs_hb_start(&path->hb, &path->cons[0]->c);
+		rtrs_clt_move_locked(path, RTRS_CLT_CONNECTED);
+	}
+	spin_unlock_irqrestore(&path->state_lock, flags);
+	return err;
+}
+
+static void rtrs_clt_path_free_verbs(struct rtrs_clt_path *path)
+{
+	unsigned int cid;
+
+	rtrs_clt_ios_free(path);
+	for (cid = 0; cid < path->sess->nr_cons; cid++)
+		if (path->cons[cid])
+			rtrs_clt_con_free(path->cons[cid]);
+	rtrs_iu_free(path->info_tx, path->dev);
+	rtrs_iu_free(path->info_rx, path->dev);
+	path->info_tx = NULL;
+	path->info_rx = NULL;
+	if (path->pd)
+		ib_dealloc_pd(path->pd);
+	path->pd = NULL;
+	path->dev = NULL;
+	for (cid = 0; cid < path->sess->nr_cons; cid++) {
+		if (!path->cons[cid])
+			continue;
+		rtrs_con_destroy_cm_id(&path->cons[cid]->c);
+		kfree(path->cons[cid]);
+		path->cons[cid] = NULL;
+	}
+}
+
+/* Take down a path in state DRAINING; see the top of this file. */
+static void rtrs_clt_path_take_down(struct rtrs_clt_path *path)
+{
+	unsigned int cid, nr = path->sess->nr_cons;
+
+	synchronize_rcu();
+	rtrs_hb_stop(&path->hb);
+	for (cid = 0; cid < nr && path->cons[cid]; cid++)
+		rdma_disconnect(path->cons[cid]->c.cm_id);
+	for (cid = 0; cid < nr && path->cons[cid]; cid++)
+		rtrs_con_drain(&path->cons[cid]->c);
+	rtrs_clt_ios_requeue(path);
+	rtrs_clt_path_free_verbs(path);
+	rtrs_clt_move(path, RTRS_CLT_DISCONNECTED);
+}
+
+static void rtrs_clt_path_teardown(struct work_struct *work)
+{
+	struct rtrs_clt_path *path = container_of(work, struct rtrs_clt_path,
+						  teardown);
+	unsigned int noio = memalloc_noio_save();
+
+	mutex_lock(&path->life);
+	rtrs_clt_path_take_down(path);
+	mutex_unlock(&path->life);
+	memalloc_noio_restore(noio);
+
+	dev_info(&path->sess->dev, "path %s disconnected\n",
+		 kobject_name(&path->kobj));
+	rtrs_clt_sess_link_changed(path->sess);
+}
+
+/**
+ * rtrs_clt_path_connect() - connect a path
+ * @path: the path
+ *
+ * Context: process, sleeps. Not in an event of the session.
+ * Return: 0, -EBUSY if it is not disconnected, or why it failed; then nothing
+ * is left behind.
+ */
+int rtrs_clt_path_connect(struct rtrs_clt_path *path)
+{
+	int err;
+
+	mutex_lock(&path->life);
+	if (path->state != RTRS_CLT_DISCONNECTED) {
+		mutex_unlock(&path->life);
+		return -EBUSY;
+	}
+	path->connect_err = 0;
+	path->recon_cnt++;
+	reinit_completion(&path->step);
+	rtrs_clt_move(path, RTRS_CLT_CONNECTING);
+	err = rtrs_clt_path_set_up(path);
+	if (!err)
+		err = rtrs_clt_path_go_live(path);
+	if (err) {
+		rtrs_clt_move(path, RTRS_CLT_DRAINING);
+		rtrs_clt_path_take_down(path);
+	}
+	mutex_unlock(&path->life);
+
+	if (!err)
+		rtrs_clt_sess_link_changed(path->sess);
+	return err;
+}
+
+/**
+ * rtrs_clt_path_disconnect() - disconnect a path, and wait until it is
+ * @path: the path, in any state
+ *
+ * Context: process, sleeps.
+ */
+void rtrs_clt_path_disconnect(struct rtrs_clt_path *path)
+{
+	rtrs_clt_path_error(path);
+	flush_work(&path->teardown);
+	/* somebody who was connecting it has failed by now, and cleans up */
+	mutex_lock(&path->life);
+	mutex_unlock(&path->life);
+}
+
+/**
+ * rtrs_clt_path_alloc() - make a path, disconnected
+ * @sess: its session
+ * @addr: its ends
+ *
+ * Return: the path or an ERR_PTR; to be freed with rtrs_clt_path_free().
+ */
+struct rtrs_clt_path *rtrs_clt_path_alloc(struct rtrs_clt_sess *sess,
+					  const struct rtrs_path_addr *addr)
+{
+	struct rtrs_clt_path *path = kzalloc(sizeof(*path), GFP_KERNEL);
+
+	if (!path)
+		return ERR_PTR(-ENOMEM);
+	path->sess = sess;
+	path->addr = *addr;
+	path->cons = kcalloc(sess->nr_cons, sizeof(*path->cons), GFP_KERNEL);
+	path->stats = alloc_percpu(struct rtrs_clt_stats);
+	if (!path->cons || !path->stats) {
+		free_percpu(path->stats);
+		kfree(path->cons);
+		kfree(path);
+		return ERR_PTR(-ENOMEM);
+	}
+	uuid_gen(&path->uuid);
+	INIT_LIST_HEAD(&path->entry);
+	spin_lock_init(&path->state_lock);
+	mutex_init(&path->life);
+	init_completion(&path->step);
+	INIT_WORK(&path->teardown, rtrs_clt_path_teardown);
+	rtrs_hb_init(&path->hb, rtrs_clt_hb_dead);
+	kobject_init(&path->kobj, &rtrs_clt_path_ktype);
+	return path;
+}
+
+/**
+ * rtrs_clt_path_free() - let go of a path
+ * @path: the path; disconnected, in no list, and nobody in RCU still sees it
+ */
+void rtrs_clt_path_free(struct rtrs_clt_path *path)
+{
+	kobject_put(&path->kobj);
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * /sys/class/rtrs-client/<sessname>/: what an administrator sees of a session
+ * and its paths. Documentation/ABI/testing/sysfs-class-rtrs-client describes
+ * each file.
+ *
+ * A session's folder appears once all its paths are connected and goes before
+ * they are closed. Files of a path only read what its object holds for life, or
+ * what is read without a lock on the data path too.
+ */
+#include <linux/sysfs.h>
+
+#include "rtrs-clt.h"
+
+static struct rtrs_clt_sess *to_sess(struct device *dev)
+{
+	return container_of(dev, struct rtrs_clt_sess, dev);
+}
+
+static struct rtrs_clt_path *to_path(struct kobject *kobj)
+{
+	return container_of(kobj, struct rtrs_clt_path, kobj);
+}
+
+static ssize_t mpath_policy_show(struct device *dev,
+				 struct device_attribute *attr, char *buf)
+{
+	const struct rtrs_clt_policy *p = READ_ONCE(to_sess(dev)->policy);
+
+	return sysfs_emit(buf, "%s (%s: %d)\n", p->name, p->abbrev,
+			  rtrs_clt_policy_index(p));
+}
+
+static ssize_t mpath_policy_store(struct device *dev,
+				  struct device_attribute *attr,
+				  const char *buf, size_t count)
+{
+	const struct rtrs_clt_policy *p = rtrs_clt_policy_find(buf);
+
+	if (!p)
+		return -EINVAL;
+	WRITE_ONCE(to_sess(dev)->policy, p);
+	return count;
+}
+static DEVICE_ATTR_RW(mpath_policy);
+
+static struct attribute *rtrs_clt_sess_attrs[] = {
+	&dev_attr_mpath_policy.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(rtrs_clt_sess);
+
+static void rtrs_clt_sess_release(struct device *dev)
+{
+	struct rtrs_clt_sess *sess = to_sess(dev);
+
+	free_percpu(sess->rr);
+	kfree(sess);
+}
+
+const struct class rtrs_clt_class = {
+	.name		= "rtrs-client",
+	.dev_groups	= rtrs_clt_sess_groups,
+	.dev_release	= rtrs_clt_sess_release,
+};
+
+static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr,
+			  char *buf)
+{
+	return sysfs_emit(buf, "%s\n", rtrs_clt_path_connected(to_path(kobj)) ?
+			  "connected" : "disconnected");
+}
+
+static struct kobj_attribute rtrs_clt_state_attr = __ATTR_RO(state);
+
+static ssize_t hca_name_show(struct kobject *kobj,
+			     struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", to_path(kobj)->hca_name);
+}
+
+static struct kobj_attribute rtrs_clt_hca_name_attr = __ATTR_RO(hca_name);
+
+static ssize_t hca_port_show(struct kobject *kobj,
+			     struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", to_path(kobj)->hca_port);
+}
+
+static struct kobj_attribute rtrs_clt_hca_port_attr = __ATTR_RO(hca_port);
+
+static ssize_t rtrs_clt_addr_emit(const struct sockaddr_storage *addr,
+				  char *buf)
+{
+	char text[RTRS_ADDR_STRLEN];
+
+	rtrs_addr_to_str(addr, text, sizeof(text));
+	return sysfs_emit(buf, "%s\n", text);
+}
+
+static ssize_t src_addr_show(struct kobject *kobj,
+			     struct kobj_attribute *attr, char *buf)
+{
+	return rtrs_clt_addr_emit(&to_path(kobj)->addr.src, buf);
+}
+
+static struct kobj_attribute rtrs_clt_src_addr_attr = __ATTR_RO(src_addr);
+
+static ssize_t dst_addr_show(struct kobject *kobj,
+			     struct kobj_attribute *attr, char *buf)
+{
+	return rtrs_clt_addr_emit(&to_path(kobj)->addr.dst, buf);
+}
+
+static struct kobj_attribute rtrs_clt_dst_addr_attr = __ATTR_RO(dst_addr);
+
+static ssize_t cur_latency_show(struct kobject *kobj,
+				struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu ns\n",
+			  READ_ONCE(to_path(kobj)->hb.latency_ns));
+}
+
+static struct kobj_attribute rtrs_clt_cur_latency_attr =
+	__ATTR_RO(cur_latency);
+
+static struct attribute *rtrs_clt_path_attrs[] = {
+	&rtrs_clt_state_attr.attr,
+	&rtrs_clt_hca_name_attr.attr,
+	&rtrs_clt_hca_port_attr.attr,
+	&rtrs_clt_src_addr_attr.attr,
+	&rtrs_clt_dst_addr_attr.attr,
+	&rtrs_clt_cur_latency_attr.attr,
+	NULL,
+};
+
+static const struct attribute_group rtrs_clt_path_group = {
+	.attrs = rtrs_clt_path_attrs,
+};
+
+static int rtrs_clt_path_inflight(struct rtrs_clt_path *path)
+{
+	unsigned int cid;
+	int sum = 0;
+
+	/* connections are freed only after a grace period without this state */
+	guard(rcu)();
+	if (!rtrs_clt_path_connected(path))
+		return 0;
+	for (cid = 0; cid < path->sess->nr_cons; cid++)
+		sum += atomic_read(&path->cons[cid]->inflight);
+	return sum;
+}
+
+static ssize_t rdma_show(struct kobject *kobj, struct kobj_attribute *attr,
+			 char *buf)
+{
+	struct rtrs_clt_path *path = to_path(kobj);
+	struct rtrs_clt_stats sum = {};
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		const struct rtrs_clt_stats *s = per_cpu_ptr(path->stats, cpu);
+
+		sum.reqs[0] += s->reqs[0];
+		sum.reqs[1] += s->reqs[1];
+		sum.bytes[0] += s->bytes[0];
+		sum.bytes[1] += s->bytes[1];
+		sum.failed_over += s->failed_over;
+	}
+	return sysfs_emit(buf, "%llu %llu %llu %llu %d %llu\n",
+			  sum.reqs[0], sum.bytes[0], sum.reqs[1], sum.bytes[1],
+			  rtrs_clt_path_inflight(path), sum.failed_over);
+}
+
+static ssize_t rdma_store(struct kobject *kobj, struct kobj_attribute *attr,
+			  const char *buf, size_t count)
+{
+	struct rtrs_clt_path *path = to_path(kobj);
+	int cpu;
+
+	if (!sysfs_streq(buf, "1"))
+		return -EINVAL;
+	for_each_possible_cpu(cpu)
+		memset(per_cpu_ptr(path->stats, cpu), 0,
+		       sizeof(struct rtrs_clt_stats));
+	return count;
+}
+
+static struct kobj_attribute rtrs_clt_rdma_attr = __ATTR_RW(rdma);
+
+static struct attribute *rtrs_clt_stats_attrs[] = {
+	&rtrs_clt_rdma_attr.attr,
+	NULL,
+};
+
+static const struct attribute_group rtrs_clt_stats_group = {
+	.name	= "stats",
+	.attrs	= rtrs_clt_stats_attrs,
+};
+
+static const struct attribute_group *rtrs_clt_path_groups[] = {
+	&rtrs_clt_path_group,
+	&rtrs_clt_stats_group,
+	NULL,
+};
+
+static void rtrs_clt_path_release(struct kobject *kobj)
+{
+	struct rtrs_clt_path *path = to_path(kobj);
+
+	free_percpu(path->stats);
+	kfree(path->cons);
+	kfree(path);
+}
+
+const struct kobj_type rtrs_clt_path_ktype = {
+	.sysfs_ops	= &kobj_sysfs_ops,
+	.default_groups	= rtrs_clt_path_groups,
+	.release	= rtrs_clt_path_release,
+};
+
+/**
+ * rtrs_clt_path_sysfs_add() - make a path's folder
+ * @path: the path; it has been connected once, so its source is known
+ *
+ * Return: 0 or a negative errno.
+ */
+int rtrs_clt_path_sysfs_add(struct rtrs_clt_path *path)
+{
+	char src[RTRS_ADDR_STRLEN], dst[RTRS_ADDR_STRLEN];
+
+	rtrs_addr_to_str(&path->addr.src, src, sizeof(src));
+	rtrs_addr_to_str(&path->addr.dst, dst, sizeof(dst));
+	return kobject_add(&path->kobj, path->sess->paths_kobj, "%s@%s", src,
+			   dst);
+}
+
+/**
+ * rtrs_clt_path_sysfs_del() - remove a path's folder, if there is one
+ * @path: the path
+ */
+void rtrs_clt_path_sysfs_del(struct rtrs_clt_path *path)
+{
+	if (path->kobj.state_in_sysfs)
+		kobject_del(&path->kobj);
+}
+
+/**
+ * rtrs_clt_sess_sysfs_add() - make a session's folder
+ * @sess: the session; its device is initialised
+ *
+ * Return: 0, -EEXIST for a name that is in use, or another negative errno.
+ */
+int rtrs_clt_sess_sysfs_add(struct rtrs_clt_sess *sess)
+{
+	int err;
+
+	err = device_add(&sess->dev);
+	if (err)
+		return err;
+	sess->paths_kobj = kobject_create_and_add("paths", &sess->dev.kobj);
+	if (!sess->paths_kobj) {
+		device_del(&sess->dev);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * rtrs_clt_sess_sysfs_del() - remove a session's folder
+ * @sess: the session
+ */
+void rtrs_clt_sess_sysfs_del(struct rtrs_clt_sess *sess)
+{
+	kobject_put(sess->paths_kobj);
+	device_del(&sess->dev);
+}
+
+/**
+ * rtrs_clt_sysfs_init() - register the class
+ *
+ * Return: 0 or a negative errno.
+ */
+int rtrs_clt_sysfs_init(void)
+{
+	return class_register(&rtrs_clt_class);
+}
+
+/**
+ * rtrs_clt_sysfs_exit() - unregister the class
+ */
+void rtrs_clt_sysfs_exit(void)
+{
+	class_unregister(&rtrs_clt_class);
+}

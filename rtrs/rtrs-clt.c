@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Sessions of a client: open, close, and what all paths of one share.
+ *
+ * A session is opened by its user with one or more paths, all of which have to
+ * connect. The first one to connect tells how many chunks there are; all others
+ * have to agree. Most chunks are given to the user for I/O; a few are kept for
+ * administrative requests and handed out here one by one.
+ *
+ * When a path fails the session goes on with the others (rtrs-clt-path.c). When
+ * the last one has, the user is told, and again when one is back.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/cpumask.h>
+#include <linux/module.h>
+
+#include "rtrs-clt.h"
+
+#define RTRS_CLT_PERMIT_TIMEOUT_MS 30000
+
+/*
+ * Takes down paths that failed. It must make progress while memory is
+ * reclaimed: failing over is how dirty pages get out.
+ */
+struct workqueue_struct *rtrs_clt_wq;
+
+/* How many chunks are kept back: eight, or an eighth where there are few. */
+static unsigned int rtrs_clt_nr_admin(unsigned int queue_depth)
+{
+	return clamp(queue_depth / 8, 1, RTRS_CLT_MAX_ADMIN);
+}
+
+static unsigned int rtrs_clt_mr_pages(const struct ib_device *dev, u32 bytes)
+{
+	/* one more, for data that does not start at the start of a page */
+	return min_t(u32, dev->attrs.max_fast_reg_page_list_len,
+		     DIV_ROUND_UP(bytes, RTRS_CLT_MR_PAGE_SIZE) + 1);
+}
+
+/* The first path of a session decides on the number of chunks. */
+static int rtrs_clt_sess_take_depth(struct rtrs_clt_sess *sess,
+				    const struct rtrs_clt_path *path)
+{
+	unsigned int depth = path->rsp.queue_depth;
+	unsigned int sends = (path->dev->attrs.max_qp_wr - 1) /
+			     RTRS_CLT_SENDS_PER_REQ;
+
+	if (sess->queue_depth) {
+		if (depth == sess->queue_depth && sends >= sess->io_depth)
+			return 0;
+		dev_err(&sess->dev, "queue depth is %u, but this server or device has %u\n",
+			sess->queue_depth, min(depth, sends));
+		return -EINVAL;
+	}
+	if (depth < 2 || !sends) {
+		dev_err(&sess->dev, "a queue depth of %u leaves no chunk for I/O\n",
+			depth);
+		return -EINVAL;
+	}
+	sess->queue_depth = depth;
+	sess->io_depth = min(depth - rtrs_clt_nr_admin(depth), sends);
+	return 0;
+}
+
+/**
+ * rtrs_clt_sess_take_geometry() - take over what a path can do
+ * @sess: the session
+ * @path: its path, of which cid 0 has been accepted
+ *
+ * Context: process; paths of a session are connected one after the other.
+ * Return: 0, or -EINVAL where the path does not fit the session.
+ */
+int rtrs_clt_sess_take_geometry(struct rtrs_clt_sess *sess,
+				struct rtrs_clt_path *path)
+{
+	const struct rtrs_conn_rsp *rsp = &path->rsp;
+	u32 max_io;
+	int err;
+
+	err = rtrs_clt_sess_take_depth(sess, path);
+	if (err)
+		return err;
+	if (sess->max_msg_len + RTRS_MAX_REQ_LEN > rsp->max_hdr_size)
+		return -EINVAL;
+	path->mr_pages = rtrs_clt_mr_pages(path->dev, rsp->max_io_size);
+	if (path->mr_pages < 2)
+		return -EINVAL;
+	max_io = min(rsp->max_io_size,
+		     (path->mr_pages - 1) * RTRS_CLT_MR_PAGE_SIZE);
+	sess->max_io_size = min_not_zero(sess->max_io_size, max_io);
+	sess->max_segments = min_not_zero(sess->max_segments, path->mr_pages);
+	return 0;
+}
+
+bool rtrs_clt_connected(struct rtrs_clt_sess *sess)
+{
+	struct rtrs_clt_path *path;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		if (rtrs_clt_path_connected(path))
+			return true;
+	return false;
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_connected);
+
+/**
+ * rtrs_clt_sess_link_changed() - a path has come or gone: does the user care?
+ * @sess: the session
+ *
+ * Context: process, sleeps; no lock is held.
+ */
+void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess)
+{
+	bool up;
+
+	guard(mutex)(&sess->link_lock);
+	up = rtrs_clt_connected(sess);
+	if (sess->closing || up == sess->link_up)
+		return;
+	sess->link_up = up;
+	sess->ops->link_ev(sess->priv, up ? RTRS_CLT_LINK_EV_CONNECTED :
+					    RTRS_CLT_LINK_EV_DISCONNECTED);
+}
+
+/* No link events from here on, and none is running. */
+static void rtrs_clt_sess_mute(struct rtrs_clt_sess *sess)
+{
+	guard(mutex)(&sess->link_lock);
+	sess->closing = true;
+}
+
+static int rtrs_clt_params_check(const struct rtrs_clt_params *p)
+{
+	if (!rtrs_sessname_ok(p->sessname, RTRS_SESSNAME_LEN))
+		return -EINVAL;
+	if (!p->path_cnt || p->path_cnt > RTRS_MAX_PATHS)
+		return -EINVAL;
+	if (p->nr_poll_queues > num_possible_cpus())
+		return -EINVAL;
+	if (p->max_msg_len + RTRS_MAX_REQ_LEN > SZ_4K)
+		return -EINVAL;
+	return 0;
+}
+
+static struct rtrs_clt_sess *
+rtrs_clt_sess_alloc(const struct rtrs_clt_params *p,
+		    const struct rtrs_clt_ops *ops, void *priv)
+{
+	struct rtrs_clt_sess *sess = kzalloc(sizeof(*sess), GFP_KERNEL);
+
+	if (!sess)
+		return ERR_PTR(-ENOMEM);
+	sess->rr = alloc_percpu(unsigned int);
+	if (!sess->rr) {
+		kfree(sess);
+		return ERR_PTR(-ENOMEM);
+	}
+	INIT_LIST_HEAD(&sess->paths);
+	mutex_init(&sess->lock);
+	mutex_init(&sess->link_lock);
+	init_waitqueue_head(&sess->admin_wait);
+	sess->policy = rtrs_clt_default_policy;
+	sess->nr_poll_queues = p->nr_poll_queues;
+	sess->nr_queues = min(num_online_cpus(),
+			      RTRS_MAX_CONS - 1 - p->nr_poll_queues);
+	sess->nr_cons = 1 + sess->nr_queues + sess->nr_poll_queues;
+	sess->max_msg_len = p->max_msg_len;
+	sess->ops = ops;
+	sess->priv = priv;
+	uuid_gen(&sess->uuid);
+	strscpy(sess->name, p->sessname);
+	device_initialize(&sess->dev);
+	sess->dev.class = &rtrs_clt_class;
+	return sess;
+}
+
+static int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
+				  const struct rtrs_path_addr *addr)
+{
+	struct rtrs_clt_path *path = rtrs_clt_path_alloc(sess, addr);
+	int err;
+
+	if (IS_ERR(path))
+		return PTR_ERR(path);
+	guard(mutex)(&sess->lock);
+	path->first_conn = list_empty(&sess->paths);
+	err = rtrs_clt_path_connect(path);
+	if (err)
+		goto free;
+	err = rtrs_clt_path_sysfs_add(path);
+	if (err)
+		goto disconnect;
+	list_add_tail_rcu(&path->entry, &sess->paths);
+	dev_info(&sess->dev, "path %s connected\n", kobject_name(&path->kobj));
+	return 0;
+
+disconnect:
+	rtrs_clt_path_disconnect(path);
+free:
+	rtrs_clt_path_free(path);
+	return err;
+}
+
+static void rtrs_clt_sess_free_paths(struct rtrs_clt_sess *sess)
+{
+	struct rtrs_clt_path *path, *next;
+
+	guard(mutex)(&sess->lock);
+	list_for_each_entry_safe(path, next, &sess->paths, entry) {
+		rtrs_clt_path_sysfs_del(path);
+		rtrs_clt_path_disconnect(path);
+		list_del_rcu(&path->entry);
+		synchronize_rcu();
+		rtrs_clt_path_free(path);
+	}
+}
+
+static int rtrs_clt_sess_connect(struct rtrs_clt_sess *sess,
+				 const struct rtrs_clt_params *params)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < params->path_cnt; i++) {
+		err = rtrs_clt_sess_add_path(sess, &params->paths[i]);
+		if (err)
+			return err;
+	}
+	guard(mutex)(&sess->link_lock);
+	sess->link_up = true;
+	return 0;
+}
+
+struct rtrs_clt_sess *rtrs_clt_open(const struct rtrs_clt_params *params,
+				    const struct rtrs_clt_ops *ops,
+				    void *priv)
+{
+	struct rtrs_clt_sess *sess;
+	int err;
+
+	err = rtrs_clt_params_check(params);
+	if (err)
+		return ERR_PTR(err);
+	sess = rtrs_clt_sess_alloc(params, ops, priv);
+	if (IS_ERR(sess))
+		return sess;
+	err = dev_set_name(&sess->dev, "%s", sess->name);
+	if (err)
+		goto put;
+	err = rtrs_clt_sess_sysfs_add(sess);
+	if (err)
+		goto put;
+	err = rtrs_clt_sess_connect(sess, params);
+	if (err)
+		goto close;
+	return sess;
+
+close:
+	rtrs_clt_close(sess);
+	return ERR_PTR(err);
+put:
+	put_device(&sess->dev);
+	return ERR_PTR(err);
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_open);
+
+void rtrs_clt_close(struct rtrs_clt_sess *sess)
+{
+	rtrs_clt_sess_mute(sess);
+	rtrs_clt_sess_free_paths(sess);
+	rtrs_clt_sess_sysfs_del(sess);
+	put_device(&sess->dev);
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_close);
+
+void rtrs_clt_abort(struct rtrs_clt_sess *sess)
+{
+	struct rtrs_clt_path *path;
+
+	guard(mutex)(&sess->lock);
+	list_for_each_entry(path, &sess->paths, entry)
+		rtrs_clt_path_error(path);
+	list_for_each_entry(path, &sess->paths, entry)
+		rtrs_clt_path_disconnect(path);
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_abort);
+
+void rtrs_clt_query(struct rtrs_clt_sess *sess, struct rtrs_clt_attrs *attrs)
+{
+	*attrs = (struct rtrs_clt_attrs) {
+		.queue_depth	= sess->queue_depth,
+		.io_depth	= sess->io_depth,
+		.max_io_size	= sess->max_io_size,
+		.max_segments	= sess->max_segments,
+		.nr_queues	= sess->nr_queues,
+		.nr_poll_queues	= sess->nr_poll_queues,
+	};
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_query);
+
+static bool rtrs_clt_try_get_permit(struct rtrs_clt_sess *sess, int *chunk)
+{
+	unsigned int i, nr = rtrs_clt_nr_admin(sess->queue_depth);
+
+	for (i = 0; i < nr; i++)
+		if (!test_and_set_bit_lock(i, &sess->admin_map)) {
+			*chunk = sess->io_depth + i;
+			return true;
+		}
+	return false;
+}
+
+int rtrs_clt_get_permit(struct rtrs_clt_sess *sess)
+{
+	int chunk = -ETIMEDOUT;
+
+	wait_event_timeout(sess->admin_wait, rtrs_clt_try_get_permit(sess, &chunk),
+			   msecs_to_jiffies(RTRS_CLT_PERMIT_TIMEOUT_MS));
+	return chunk;
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_get_permit);
+
+void rtrs_clt_put_permit(struct rtrs_clt_sess *sess, u16 chunk)
+{
+	clear_bit_unlock(chunk - sess->io_depth, &sess->admin_map);
+	wake_up(&sess->admin_wait);
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_put_permit);
+
+static int __init rtrs_clt_init(void)
+{
+	int err;
+
+	rtrs_clt_wq = alloc_workqueue("rtrs_client",
+				      WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (!rtrs_clt_wq)
+		return -ENOMEM;
+	err = rtrs_clt_sysfs_init();
+	if (err)
+		destroy_workqueue(rtrs_clt_wq);
+	return err;
+}
+
+static void __exit rtrs_clt_exit(void)
+{
+	rtrs_clt_sysfs_exit();
+	destroy_workqueue(rtrs_clt_wq);
+}
+
+module_init(rtrs_clt_init);
+module_exit(rtrs_clt_exit);
+
+MODULE_DESCRIPTION("RTRS client");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Private to rtrs-client.ko: sessions, their paths, the paths' connections, and
+ * the requests under way on them.
+ *
+ * Who owns what: the user owns the session (rtrs_clt_open() to
+ * rtrs_clt_close()), the session its paths, a path its connections, chunks and
+ * requests while it is connected. A request belongs to the path it was sent on
+ * until it is done or that path has been drained.
+ */
+#ifndef RTRS_CLT_H
+#define RTRS_CLT_H
+
+#include <linux/device.h>
+#include <linux/mutex.h>
+#include <linux/rculist.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "rtrs-pri.h"
+
+/* Regions are made of pages of this size, whatever the CPU's is. */
+#define RTRS_CLT_MR_PAGE_SIZE	SZ_4K
+
+/* Most chunks kept back for administrative requests. */
+#define RTRS_CLT_MAX_ADMIN	8
+
+/* Most work requests that one request has in the send queue at a time. */
+#define RTRS_CLT_SENDS_PER_REQ	3
+
+struct rtrs_clt_path;
+struct rtrs_clt_policy;
+
+/**
+ * enum rtrs_clt_path_state - life of a path
+ * @RTRS_CLT_DISCONNECTED: nothing of it exists on the network or the device
+ * @RTRS_CLT_CONNECTING: connections are being made, one after the other
+ * @RTRS_CLT_CONNECTED: it carries requests
+ * @RTRS_CLT_DRAINING: it failed or is being closed; no new requests, and those
+ *	under way are being collected
+ * @RTRS_CLT_NR_STATES: how many there are
+ */
+enum rtrs_clt_path_state {
+	RTRS_CLT_DISCONNECTED,
+	RTRS_CLT_CONNECTING,
+	RTRS_CLT_CONNECTED,
+	RTRS_CLT_DRAINING,
+	RTRS_CLT_NR_STATES,
+};
+
+/**
+ * enum rtrs_clt_io_state - what a request still waits for, as bits
+ * @RTRS_CLT_IO_BUSY: set as long as the request is on the path
+ * @RTRS_CLT_IO_POST: its work requests are being posted
+ * @RTRS_CLT_IO_RSP: no answer has come
+ * @RTRS_CLT_IO_ANS: no answer has been dealt with
+ * @RTRS_CLT_IO_SENT: the device may still read its memory
+ *
+ * Whoever clears the last bit but BUSY carries the request on. RSP is what an
+ * answer claims the request with, so that a server cannot answer it twice.
+ */
+enum rtrs_clt_io_state {
+	RTRS_CLT_IO_BUSY	= BIT(0),
+	RTRS_CLT_IO_POST	= BIT(1),
+	RTRS_CLT_IO_RSP		= BIT(2),
+	RTRS_CLT_IO_ANS		= BIT(3),
+	RTRS_CLT_IO_SENT	= BIT(4),
+};
+
+/**
+ * struct rtrs_clt_io - a request under way on a path; one a chunk and path
+ * @state: &enum rtrs_clt_io_state; 0 if no request is there
+ * @err: what the server answered; valid once ANS is clear
+ * @con: connection it was sent on
+ * @mr: region for data the device cannot gather, or has to write to
+ * @mr_used: @mr is registered, and has to be invalidated before the request ends
+ * @mapped: req.sg is DMA mapped
+ * @send_cqe: completion of what was sent
+ * @inv_cqe: completion of the invalidation of @mr
+ * @msg: buffer for the messages, part of a page of the path's
+ * @msg_dma: its address for the device
+ * @req: the request itself, to send it again on another path
+ *
+ * Fields but @state are written by the sender before it posts, and by the one
+ * who carries the request on; @state passes it from one to the other.
+ */
+struct rtrs_clt_io {
+	atomic_t		state;
+	int			err;
+	struct rtrs_clt_con	*con;
+	struct ib_mr		*mr;
+	bool			mr_used;
+	bool			mapped;
+	struct ib_cqe		send_cqe;
+	struct ib_cqe		inv_cqe;
+	void			*msg;
+	u64			msg_dma;
+	struct rtrs_clt_req	req;
+} ____cacheline_aligned_in_smp;
+
+/**
+ * struct rtrs_clt_rsp_buf - receive buffer for an RKEY_RSP
+ * @cqe: completion of the receive
+ * @con: its connection
+ */
+struct rtrs_clt_rsp_buf {
+	struct ib_cqe		cqe;
+	struct rtrs_clt_con	*con;
+};
+
+/**
+ * struct rtrs_clt_con - a connection of a path
+ * @c: queue pair and connection manager id
+ * @path: the path it is part of
+ * @recv_cqe: completion of receives without a buffer
+ * @bufs: receive buffers' completions, where answers are messages (NEW_RKEY)
+ * @rsps: the messages, one a buffer
+ * @rsps_dma: address of @rsps for the device
+ * @nr_bufs: number of @bufs and @rsps
+ * @poll_lock: one poller at a time; only for polled connections
+ * @inflight: requests sent and not done, for the choice of a path. Written by
+ *	the CPUs of one hardware queue, and where its answers arrive.
+ */
+struct rtrs_clt_con {
+	struct rtrs_con			c;
+	struct rtrs_clt_path		*path;
+	struct ib_cqe			recv_cqe;
+	struct rtrs_clt_rsp_buf		*bufs;
+	struct rtrs_msg_rkey_rsp	*rsps;
+	u64				rsps_dma;
+	unsigned int			nr_bufs;
+	spinlock_t			poll_lock; /* one poller */
+	atomic_t			inflight ____cacheline_aligned_in_smp;
+};
+
+/**
+ * struct rtrs_clt_chunk - a chunk of the server, as a path reaches it
+ * @addr: where it starts
+ * @rkey: its key for the next request. Changed by the answer to a request,
+ *	before that request is done; so it is never looked at meanwhile.
+ */
+struct rtrs_clt_chunk {
+	u64	addr;
+	u32	rkey;
+};
+
+/**
+ * struct rtrs_clt_stats - what a path has done, per CPU
+ * @reqs: requests sent, reads and writes
+ * @bytes: their data and user messages
+ * @failed_over: requests that came from another path
+ */
+struct rtrs_clt_stats {
+	u64	reqs[2];
+	u64	bytes[2];
+	u64	failed_over;
+};
+
+/**
+ * struct rtrs_clt_path - a path of a session
+ * @sess: the session that owns it
+ * @state: &enum rtrs_clt_path_state; written under @state_lock, read under RCU
+ *	by those who send
+ * @dev: device, while it is not disconnected
+ * @cons: connections, by cid; constant length, entries come and go with them
+ * @ios: requests, by chunk number, while it is not disconnected
+ * @chunks: the server's chunks, likewise
+ * @chunk_bits: bits of a chunk number in an immediate
+ * @max_sge: pieces of data that a write may gather
+ * @stats: per CPU
+ * @hb: heartbeat, from connected to drained
+ * @entry: in the session's list; RCU
+ * @pd: protection domain of the path alone: no other path's peer can use a key
+ *	of its regions
+ * @mr_pages: pages a region can hold
+ * @msg_pages: pages with the messages of @ios
+ * @msg_pages_dma: their addresses for the device
+ * @nr_msg_pages: how many
+ * @info_tx: INFO_REQ
+ * @info_rx: INFO_RSP
+ * @info_len: bytes of the INFO_RSP that was received
+ * @state_lock: for @state; taken in softirq
+ * @life: held while the path is connected or torn down; never by those who
+ *	only report an error
+ * @teardown: drains the path and frees what it had
+ * @step: what the connecting thread waits for has happened
+ * @connect_err: the first error since it started to connect
+ * @addr: its ends; the source is filled in by the first connect
+ * @uuid: for life
+ * @recon_cnt: attempts to connect
+ * @first_conn: the server may create the session for it
+ * @hca_name: device it was on when it was last connected
+ * @hca_port: port of that device
+ * @rsp: what cid 0 was accepted with
+ * @kobj: its folder in sysfs, and its lifetime
+ */
+struct rtrs_clt_path {
+	struct rtrs_clt_sess		*sess;
+	enum rtrs_clt_path_state	state;
+	struct ib_device		*dev;
+	struct rtrs_clt_con		**cons;
+	struct rtrs_clt_io		*ios;
+	struct rtrs_clt_chunk		*chunks;
+	unsigned int			chunk_bits;
+	unsigned int			max_sge;
+	struct rtrs_clt_stats __percpu	*stats;
+	struct rtrs_hb			hb;
+	struct list_head		entry;
+
+	struct ib_pd			*pd;
+	unsigned int			mr_pages;
+	struct page			**msg_pages;
+	u64				*msg_pages_dma;
+	unsigned int			nr_msg_pages;
+	struct rtrs_iu			*info_tx;
+	struct rtrs_iu			*info_rx;
+	size_t				info_len;
+
+	spinlock_t			state_lock; /* state */
+	struct mutex			life; /* connect, teardown */
+	struct work_struct		teardown;
+	struct completion		step;
+	int				connect_err;
+
+	struct rtrs_path_addr		addr;
+	uuid_t				uuid;
+	u16				recon_cnt;
+	bool				first_conn;
+	char				hca_name[IB_DEVICE_NAME_MAX];
+	u32				hca_port;
+	struct rtrs_conn_rsp		rsp;
+	struct kobject			kobj;
+};
+
+/**
+ * struct rtrs_clt_sess - a session
+ * @paths: its paths; read under RCU, written under @lock
+ * @policy: how a path is chosen; changed at any time
+ * @rr: per CPU, for round-robin
+ * @max_io_size: least of all paths
+ * @chunk_size: least of all paths; what a request has to fit
+ * @nr_cons: connections a path
+ * @nr_queues: of these, interrupt driven ones for I/O
+ * @nr_poll_queues: and polled ones
+ * @max_msg_len: longest user message
+ * @queue_depth: chunks; 0 until the first path has connected
+ * @io_depth: chunks that the user hands out
+ * @max_segments: least of all paths
+ * @admin_map: chunks from @io_depth on that are in use
+ * @admin_wait: for one of these
+ * @lock: for @paths
+ * @link_lock: serialises @ops->link_ev and guards @link_up
+ * @link_up: what the user was told last
+ * @closing: no link events any more; under @link_lock
+ * @ops: the user's callbacks
+ * @priv: the user's pointer
+ * @uuid: for life
+ * @name: for life
+ * @dev: its folder in sysfs, and its lifetime
+ * @paths_kobj: folder for the paths' folders
+ */
+struct rtrs_clt_sess {
+	struct list_head		paths;
+	const struct rtrs_clt_policy	*policy;
+	unsigned int __percpu		*rr;
+	u32				max_io_size;
+	u32				chunk_size;
+	unsigned int			nr_cons;
+	unsigned int			nr_queues;
+	unsigned int			nr_poll_queues;
+	u16				max_msg_len;
+
+	unsigned int			queue_depth;
+	unsigned int			io_depth;
+	unsigned int			max_segments;
+	unsigned long			admin_map;
+	wait_queue_head_t		admin_wait;
+
+	struct mutex			lock; /* paths */
+	struct mutex			link_lock; /* link_ev */
+	bool				link_up;
+	bool				closing;
+	const struct rtrs_clt_ops	*ops;
+	void				*priv;
+	uuid_t				uuid;
+	char				name[RTRS_SESSNAME_LEN];
+	struct device			dev;
+	struct kobject			*paths_kobj;
+};
+
+/**
+ * struct rtrs_clt_policy - how to choose a path for a request
+ * @name: long name
+ * @abbrev: short name
+ * @select: returns a connected path, or NULL. Called under RCU.
+ */
+struct rtrs_clt_policy {
+	const char *name;
+	const char *abbrev;
+	struct rtrs_clt_path *(*select)(struct rtrs_clt_sess *sess,
+					unsigned int queue);
+};
+
+extern struct workqueue_struct *rtrs_clt_wq;
+
+static inline bool rtrs_clt_path_connected(const struct rtrs_clt_path *path)
+{
+	return READ_ONCE(path->state) == RTRS_CLT_CONNECTED;
+}
+
+/* Queues count from 0, interrupt driven ones first; cid 0 is no queue. */
+static inline unsigned int rtrs_clt_cid(const struct rtrs_clt_sess *sess,
+					unsigned int queue)
+{
+	if (queue == RTRS_CLT_SERVICE_QUEUE)
+		return 0;
+	return 1 + queue % (sess->nr_cons - 1);
+}
+
+/* rtrs-clt.c */
+int rtrs_clt_sess_take_geometry(struct rtrs_clt_sess *sess,
+				struct rtrs_clt_path *path);
+void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess);
+
+/* rtrs-clt-path.c */
+struct rtrs_clt_path *rtrs_clt_path_alloc(struct rtrs_clt_sess *sess,
+					  const struct rtrs_path_addr *addr);
+void rtrs_clt_path_free(struct rtrs_clt_path *path);
+int rtrs_clt_path_connect(struct rtrs_clt_path *path);
+void rtrs_clt_path_disconnect(struct rtrs_clt_path *path);
+void rtrs_clt_path_error(struct rtrs_clt_path *path);
+void rtrs_clt_step_done(struct rtrs_clt_path *path, int err);
+int rtrs_clt_wait_step(struct rtrs_clt_path *path, unsigned long deadline);
+
+/* rtrs-clt-con.c */
+int rtrs_clt_con_connect(struct rtrs_clt_path *path, unsigned int cid);
+int rtrs_clt_con_start(struct rtrs_clt_con *con);
+void rtrs_clt_con_free(struct rtrs_clt_con *con);
+int rtrs_clt_post_rsp_buf(struct rtrs_clt_rsp_buf *buf);
+
+/* rtrs-clt-io.c */
+int rtrs_clt_ios_alloc(struct rtrs_clt_path *path);
+void rtrs_clt_ios_free(struct rtrs_clt_path *path);
+void rtrs_clt_ios_requeue(struct rtrs_clt_path *path);
+void rtrs_clt_recv_done(struct ib_cq *cq, struct ib_wc *wc);
+void rtrs_clt_recv_rkey_done(struct ib_cq *cq, struct ib_wc *wc);
+
+/* rtrs-clt-mpath.c */
+const struct rtrs_clt_policy *rtrs_clt_policy_find(const char *name);
+int rtrs_clt_policy_index(const struct rtrs_clt_policy *policy);
+extern const struct rtrs_clt_policy *const rtrs_clt_default_policy;
+
+/* rtrs-clt-sysfs.c */
+int rtrs_clt_sysfs_init(void);
+void rtrs_clt_sysfs_exit(void);
+int rtrs_clt_sess_sysfs_add(struct rtrs_clt_sess *sess);
+void rtrs_clt_sess_sysfs_del(struct rtrs_clt_sess *sess);
+int rtrs_clt_path_sysfs_add(struct rtrs_clt_path *path);
+void rtrs_clt_path_sysfs_del(struct rtrs_clt_path *path);
+extern const struct kobj_type rtrs_clt_path_ktype;
+extern const struct class rtrs_clt_class;
+
+#endif /* RTRS_CLT_H */
