@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * RTRS server: the life of a path.
+ *
+ * A path is CONNECTING while its connections are accepted, one after the other.
+ * When all are there the client sends INFO_REQ on the first. A work item then
+ * makes the path ready: receives on all connections, the name of the session,
+ * chunks and their regions, the user's consent, sysfs. The path is CONNECTED
+ * from before the client knows, that is before INFO_RSP is sent. A path that
+ * takes too long is closed.
+ *
+ * Whatever ends a path (the client disconnects, a work request fails, the
+ * heartbeat stops, the device goes, an administrator or the protocol says so)
+ * makes it CLOSING and queues the one work item that takes it down; nothing else
+ * ever does. In that work: the connections go to the error state, all at once,
+ * since the client waits for that; after a grace period nobody posts any more;
+ * whatever else runs for the path is stopped; the queues are drained, after
+ * which no request comes in; the user hears of it; and then everything is
+ * undone in the order opposite to that of making it, the connection manager ids
+ * last. The path may be in any stage of being set up, so every step bears that
+ * there is nothing to undo.
+ *
+ * Requests that the user has not answered by then are orphans: each keeps its
+ * own memory, though no device can reach it any more, and the path, until the
+ * user answers it.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "rtrs-srv.h"
+
+/* To which states may a path move? */
+static const u8 rtrs_srv_path_moves[] = {
+	[RTRS_SRV_PATH_CONNECTING] = BIT(RTRS_SRV_PATH_CONNECTED) |
+				     BIT(RTRS_SRV_PATH_CLOSING),
+	[RTRS_SRV_PATH_CONNECTED]  = BIT(RTRS_SRV_PATH_CLOSING),
+	[RTRS_SRV_PATH_CLOSING]	   = BIT(RTRS_SRV_PATH_CLOSED),
+	[RTRS_SRV_PATH_CLOSED]	   = 0,
+};
+
+/*
+ * The only place that changes the state of a path. A path that is being closed
+ * bears being closed again, or being ready too late: then this returns false.
+ */
+static bool rtrs_srv_path_set_state(struct rtrs_srv_path *path,
+				    enum rtrs_srv_path_state new)
+{
+	unsigned int old = READ_ONCE(path->state);
+
+	do {
+		if (!(rtrs_srv_path_moves[old] & BIT(new))) {
+			WARN_ONCE(old != RTRS_SRV_PATH_CLOSING,
+				  "path moves from state %u to %u\n", old, new);
+			return false;
+		}
+	} while (!try_cmpxchg(&path->state, &old, new));
+	return true;
+}
+
+/**
+ * rtrs_srv_path_close() - end a path
+ * @path: the path, in any state but CLOSED
+ *
+ * Context: any; does not wait for it.
+ * Return: true if nobody had done so before.
+ */
+bool rtrs_srv_path_close(struct rtrs_srv_path *path)
+{
+	if (!rtrs_srv_path_set_state(path, RTRS_SRV_PATH_CLOSING))
+		return false;
+	queue_work(rtrs_srv_wq, &path->close_work);
+	return true;
+}
+
+/**
+ * rtrs_srv_path_error() - end a path because of an error, and say so
+ * @path: the path
+ * @what: what went wrong
+ * @err: negative errno
+ *
+ * Context: any.
+ */
+void rtrs_srv_path_error(struct rtrs_srv_path *path, const char *what,
+			 int err)
+{
+	if (rtrs_srv_path_close(path))
+		rtrs_srv_err(path, "%s: %pe, closing the path\n", what,
+			     ERR_PTR(err));
+}
+
+/**
+ * rtrs_srv_path_find() - find a path of a session
+ * @sess: the session
+ * @sess_uuid: what the client knows the path by
+ *
+ * Context: under rtrs_srv_mutex.
+ * Return: the path, in any state but CLOSED, or NULL.
+ */
+struct rtrs_srv_path *rtrs_srv_path_find(struct rtrs_srv_sess *sess,
+					 const uuid_t *sess_uuid)
+{
+	struct rtrs_srv_path *path;
+
+	lockdep_assert_held(&rtrs_srv_mutex);
+	list_for_each_entry(path, &sess->paths, entry)
+		if (uuid_equal(&path->sess_uuid, sess_uuid))
+			return path;
+	return NULL;
+}
+
+static void rtrs_srv_path_free(struct rtrs_srv_path *path)
+{
+	free_percpu(path->stats);
+	kvfree(path->mrs);
+	kvfree(path->msgs);
+	kvfree(path->ops);
+	kvfree(path);
+}
+
+static void rtrs_srv_path_free_work(struct work_struct *work)
+{
+	struct rtrs_srv_path *path = container_of(to_rcu_work(work),
+						  struct rtrs_srv_path,
+						  free_work);
+	struct rtrs_srv_sess *sess = path->sess;
+
+	rtrs_srv_path_free(path);
+	rtrs_srv_sess_put(sess);
+}
+
+static void rtrs_srv_path_release(struct kref *ref)
+{
+	struct rtrs_srv_path *path = container_of(ref, struct rtrs_srv_path,
+						  ref);
+
+	queue_rcu_work(rtrs_srv_wq, &path->free_work);
+}
+
+/**
+ * rtrs_srv_path_put() - drop a reference to a path
+ * @path: the path
+ *
+ * It is freed after a grace period, so under rcu_read_lock() it may be used even
+ * after the last reference is gone.
+ *
+ * Context: any.
+ */
+void rtrs_srv_path_put(struct rtrs_srv_path *path)
+{
+	kref_put(&path->ref, rtrs_srv_path_release);
+}
+
+/**
+ * rtrs_srv_path_put_device() - give back what a path holds of its device
+ * @path: the path; its queue pairs and regions are gone
+ *
+ * Context: process, sleeps.
+ */
+void rtrs_srv_path_put_device(struct rtrs_srv_path *path)
+{
+	rtrs_iu_free(path->info_iu, path->dev);
+	path->info_iu = NULL;
+	if (path->pd)
+		ib_dealloc_pd(path->pd);
+	path->pd = NULL;
+}
+
+/**
+ * rtrs_srv_path_touch() - a path makes progress coming up
+ * @path: the path
+ *
+ * Context: any.
+ */
+void rtrs_srv_path_touch(struct rtrs_srv_path *path)
+{
+	mod_delayed_work(rtrs_srv_wq, &path->timeout_work,
+			 msecs_to_jiffies(RTRS_CONNECT_TIMEOUT_MS));
+}
+
+static void rtrs_srv_path_timeout(struct work_struct *work)
+{
+	struct rtrs_srv_path *path = container_of(to_delayed_work(work),
+						  struct rtrs_srv_path,
+						  timeout_work);
+
+	if (READ_ONCE(path->state) == RTRS_SRV_PATH_CONNECTING)
+		rtrs_srv_path_error(path, "does not come up", -ETIMEDOUT);
+}
+
+static void rtrs_srv_path_hb_dead(struct rtrs_hb *hb)
+{
+	struct rtrs_srv_path *path = container_of(hb, struct rtrs_srv_path,
+						  hb);
+
+	rtrs_srv_path_error(path, "heartbeat lost", -ETIMEDOUT);
+}
+
+/* INFO_RSP is on its way, or never will be. */
+static void rtrs_srv_path_info_sent(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct rtrs_iu *iu = container_of(wc->wr_cqe, struct rtrs_iu, cqe);
+	struct rtrs_srv_con *con = rtrs_srv_con_of(cq);
+
+	if (wc->status != IB_WC_SUCCESS)
+		rtrs_srv_con_failed(con, wc, "INFO_RSP");
+	rtrs_iu_free(iu, con->path->dev);
+}
+
+static int rtrs_srv_path_send_info(struct rtrs_srv_path *path)
+{
+	struct rtrs_iu *iu = rtrs_srv_chunks_describe(path);
+	int err;
+
+	if (!iu)
+		return -ENOMEM;
+	iu->cqe.done = rtrs_srv_path_info_sent;
+	err = rtrs_iu_post_send(&path->cons[0]->c, iu, iu->size);
+	if (err)
+		rtrs_iu_free(iu, path->dev);
+	return err;
+}
+
+/* Is the path complete, and may its session have that name? */
+static int rtrs_srv_path_introduce(struct rtrs_srv_path *path)
+{
+	const struct rtrs_msg_info_req *req = path->info_iu->buf;
+	int err;
+	u16 cid;
+
+	/* waits for a connection that is being accepted right now */
+	guard(mutex)(&rtrs_srv_mutex);
+	if (path->con_cnt != path->con_num)
+		return -EPROTO;
+	for (cid = 0; cid < path->con_num; cid++) {
+		err = rtrs_srv_con_post_recvs(path->cons[cid]);
+		if (err)
+			return err;
+	}
+	if (!rtrs_info_req_ok(req, path->info_len))
+		return -EPROTO;
+	err = rtrs_srv_sess_set_name(path->sess, (const char *)req->sessname);
+	if (err == -EEXIST)
+		rtrs_srv_err(path, "the name %s is in use by another session\n",
+			     req->sessname);
+	path->slots = path->sess->slots;
+	return err;
+}
+
+/* What fails here leaves what it has made to the work that closes the path. */
+static int rtrs_srv_path_establish(struct rtrs_srv_path *path)
+{
+	int err;
+
+	err = rtrs_srv_path_introduce(path);
+	if (err)
+		return err;
+	err = rtrs_srv_chunks_alloc(path);
+	if (err)
+		return err;
+	err = rtrs_srv_chunks_register(path);
+	if (err)
+		return err;
+	err = rtrs_srv_sess_establish(path);
+	if (err)
+		return err;
+	err = rtrs_srv_sysfs_add_path(path);
+	if (err)
+		return err;
+
+	cancel_delayed_work(&path->timeout_work);
+	rtrs_hb_start(&path->hb, &path->cons[0]->c);
+	/* before INFO_RSP: the first request may come right after it */
+	if (!rtrs_srv_path_set_state(path, RTRS_SRV_PATH_CONNECTED))
+		return -ECONNABORTED;
+	return rtrs_srv_path_send_info(path);
+}
+
+static void rtrs_srv_path_info_work(struct work_struct *work)
+{
+	struct rtrs_srv_path *path = container_of(work, struct rtrs_srv_path,
+						  info_work);
+	/* the client may be on this machine, and wait for us to write */
+	unsigned int flags = memalloc_noio_save();
+	int err;
+
+	err = rtrs_srv_path_establish(path);
+	memalloc_noio_restore(flags);
+	if (err)
+		rtrs_srv_path_error(path, "cannot establish the path", err);
+	else
+		rtrs_srv_info(path, "path is up, %u connections on %s port %u\n",
+			      path->con_num, dev_name(&path->dev->dev),
+			      path->port);
+}
+
+static void rtrs_srv_path_info_recv(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct rtrs_srv_con *con = rtrs_srv_con_of(cq);
+	struct rtrs_srv_path *path = con->path;
+
+	if (wc->status != IB_WC_SUCCESS) {
+		rtrs_srv_con_failed(con, wc, "INFO_REQ");
+		return;
+	}
+	if (wc->opcode != IB_WC_RECV) {
+		rtrs_srv_path_error(path, "not an INFO_REQ", -EPROTO);
+		return;
+	}
+	ib_dma_sync_single_for_cpu(path->dev, path->info_iu->dma_addr,
+				   path->info_iu->size, DMA_FROM_DEVICE);
+	path->info_len = wc->byte_len;
+	/* once the path is being closed, nobody else cancels this */
+	guard(rcu)();
+	if (READ_ONCE(path->state) == RTRS_SRV_PATH_CONNECTING)
+		queue_work(rtrs_srv_wq, &path->info_work);
+}
+
+/* All at once: the client waits for the last of them. */
+static void rtrs_srv_path_disconnect(struct rtrs_srv_path *path)
+{
+	u16 cid;
+
+	/* nobody who still found it CONNECTING is adding a connection */
+	guard(mutex)(&rtrs_srv_mutex);
+	for (cid = 0; cid < path->con_num; cid++)
+		if (path->cons[cid])
+			rdma_disconnect(path->cons[cid]->c.cm_id);
+}
+
+static void rtrs_srv_path_drain(struct rtrs_srv_path *path)
+{
+	u16 cid;
+
+	for (cid = 0; cid < path->con_num; cid++)
+		if (path->cons[cid])
+			rtrs_con_drain(&path->cons[cid]->c);
+}
+
+static void rtrs_srv_path_destroy_qps(struct rtrs_srv_path *path)
+{
+	u16 cid;
+
+	for (cid = 0; cid < path->con_num; cid++)
+		if (path->cons[cid])
+			rtrs_con_destroy_qp(&path->cons[cid]->c);
+}
+
+static void rtrs_srv_path_free_cons(struct rtrs_srv_path *path)
+{
+	u16 cid;
+
+	for (cid = 0; cid < path->con_num; cid++) {
+		if (!path->cons[cid])
+			continue;
+		rtrs_srv_con_free(path->cons[cid]);
+		path->cons[cid] = NULL;
+	}
+}
+
+static void rtrs_srv_path_close_work(struct work_struct *work)
+{
+	struct rtrs_srv_path *path = container_of(work, struct rtrs_srv_path,
+						  close_work);
+
+	rtrs_srv_path_disconnect(path);
+
+	/* whoever saw the path CONNECTED has posted what it wanted to */
+	synchronize_rcu();
+	cancel_delayed_work_sync(&path->timeout_work);
+	cancel_work_sync(&path->info_work);
+	rtrs_hb_stop(&path->hb);
+	rtrs_srv_path_drain(path);
+	rtrs_srv_io_stop(path);
+
+	/* no request is being handed to the user, nor will one be */
+	rtrs_srv_sess_disestablish(path);
+	rtrs_srv_sysfs_del_path(path);
+	rtrs_srv_path_destroy_qps(path);
+	rtrs_srv_chunks_unmap(path);
+	rtrs_srv_path_put_device(path);
+	rtrs_srv_io_release(path);
+	/* nothing of ours is on the device now, which may wait for this */
+	rtrs_srv_path_free_cons(path);
+
+	rtrs_srv_info(path, "path is closed\n");
+	scoped_guard(mutex, &rtrs_srv_mutex) {
+		rtrs_srv_path_set_state(path, RTRS_SRV_PATH_CLOSED);
+		rtrs_srv_sess_del_path(path);
+	}
+	rtrs_srv_path_put(path);
+}
+
+static void rtrs_srv_path_init(struct rtrs_srv_path *path,
+			       struct rdma_cm_id *cm_id,
+			       const struct rtrs_conn_req *req)
+{
+	static atomic_t vector;
+	u32 offered = req->features;
+
+	path->dev = cm_id->device;
+	path->port = cm_id->port_num;
+	path->vector = atomic_inc_return(&vector);
+	path->sess_uuid = req->sess_uuid;
+
+	path->features = offered & RTRS_FEAT_BOOT_ID;
+	if (rtrs_srv_conf.always_invalidate) {
+		path->features |= offered & RTRS_FEAT_RKEY_ROLL;
+		path->roll = offered & RTRS_FEAT_RKEY_ROLL;
+		path->new_rkey = !path->roll;
+	}
+
+	/* the source is the client's end, as it sees the path */
+	rtrs_addr_to_str(&cm_id->route.addr.dst_addr, path->src,
+			 sizeof(path->src));
+	rtrs_addr_to_str(&cm_id->route.addr.src_addr, path->dst,
+			 sizeof(path->dst));
+	snprintf(path->name, sizeof(path->name), "%s@%s", path->src, path->dst);
+
+	kref_init(&path->ref);
+	rtrs_hb_init(&path->hb, rtrs_srv_path_hb_dead);
+	INIT_WORK(&path->info_work, rtrs_srv_path_info_work);
+	INIT_DELAYED_WORK(&path->timeout_work, rtrs_srv_path_timeout);
+	INIT_WORK(&path->close_work, rtrs_srv_path_close_work);
+	INIT_RCU_WORK(&path->free_work, rtrs_srv_path_free_work);
+}
+
+/* Two paths between the same addresses are one too many. */
+static int rtrs_srv_path_check_name(struct rtrs_srv_sess *sess,
+				    const char *name)
+{
+	struct rtrs_srv_path *path;
+
+	list_for_each_entry(path, &sess->paths, entry)
+		if (!strcmp(path->name, name))
+			return READ_ONCE(path->state) == RTRS_SRV_PATH_CLOSING ?
+			       -EBUSY : -EEXIST;
+	return 0;
+}
+
+static int rtrs_srv_path_get_device(struct rtrs_srv_path *path)
+{
+	struct ib_pd *pd = ib_alloc_pd(path->dev, 0);
+
+	if (IS_ERR(pd))
+		return PTR_ERR(pd);
+	path->pd = pd;
+	path->info_iu = rtrs_iu_alloc(path->dev,
+				      sizeof(struct rtrs_msg_info_req),
+				      DMA_FROM_DEVICE, rtrs_srv_path_info_recv);
+	return path->info_iu ? 0 : -ENOMEM;
+}
+
+/**
+ * rtrs_srv_path_create() - make a path for a first connection, without it
+ * @sess: the session
+ * @cm_id: the connection
+ * @req: its CONN_REQ
+ *
+ * Context: process, sleeps; under rtrs_srv_mutex.
+ * Return: the path, part of the session, or an ERR_PTR: -EEXIST if the session
+ * has one between the same addresses, -EBUSY if that is being taken down,
+ * -ECONNRESET if it has too many, or what else went wrong.
+ */
+struct rtrs_srv_path *rtrs_srv_path_create(struct rtrs_srv_sess *sess,
+					   struct rdma_cm_id *cm_id,
+					   const struct rtrs_conn_req *req)
+{
+	struct rtrs_srv_path *path;
+	int err;
+
+	path = kvzalloc(struct_size(path, cons, req->cid_num), GFP_KERNEL);
+	if (!path)
+		return ERR_PTR(-ENOMEM);
+	path->con_num = req->cid_num;
+	rtrs_srv_path_init(path, cm_id, req);
+
+	err = rtrs_srv_path_check_name(sess, path->name);
+	if (err)
+		goto free;
+	err = -ECONNRESET;
+	if (sess->path_cnt >= RTRS_MAX_PATHS)
+		goto free;
+	err = -ENOMEM;
+	path->stats = alloc_percpu(struct rtrs_srv_stats);
+	if (!path->stats)
+		goto free;
+	err = rtrs_srv_path_get_device(path);
+	if (err)
+		goto put_device;
+
+	path->queue_depth = sess->queue_depth;
+	path->chunk_bits = rtrs_chunk_bits(sess->queue_depth);
+	kref_get(&sess->ref);
+	path->sess = sess;
+	path->user = sess->ctx->ops;
+	rtrs_srv_sess_add_path(sess, path);
+	return path;
+
+put_device:
+	rtrs_srv_path_put_device(path);
+free:
+	rtrs_srv_path_free(path);
+	return ERR_PTR(err);
+}
