@@ -5,6 +5,9 @@
 
 ifneq ($(KERNELRELEASE),)
 
+rnbd-client-y	:= rnbd-clt.o rnbd-clt-io.o rnbd-clt-sysfs.o
+
+obj-$(CONFIG_BLK_DEV_RNBD_CLIENT)	+= rnbd-client.o
 obj-$(CONFIG_BLK_DEV_RNBD)		+= rtrs/
 
 else

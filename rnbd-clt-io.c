@@ -1,0 +1,654 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * RNBD client: what travels.
+ *
+ * Block requests. The tag of a request is the number of the server's chunk it
+ * travels through, unique over all devices of a session since these share one
+ * tag set; so there is nothing to allocate, to wait for or to wake up here.
+ * Each request carries a struct rnbd_iu with its message and its scatterlist.
+ * rnbd_clt_queue_rq() fills both in and hands them to RTRS, which moves the
+ * request from path to path where it must, and calls back once: with 0, with
+ * the server's errno, or with -ECONNABORTED when no path is left. A server that
+ * answers -ENOTCONN does not know the device any more: the device is closed.
+ *
+ * A flush has an IU of its own and the tag of the request it is made for, so
+ * whatever belongs to a chunk must be found by the tag and not by the IU.
+ *
+ * Administrative requests (SESS_INFO, OPEN, CLOSE). Few, in process context, on
+ * the service connection, with a chunk that RTRS hands out, in memory of their
+ * own. A server that stays silent must not hold up an administrator for ever,
+ * but while a path lives an unanswered request must not be given up either: the
+ * server may still write its answer. So a waiter that has had enough leaves the
+ * request behind, with its memory and its chunk, for the answer to clean up.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/blk-mq.h>
+#include <linux/delay.h>
+#include <linux/log2.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+
+#include "rnbd-clt.h"
+
+/*
+ * All but the first segment of a request start, and all but the last one end, at
+ * such a boundary: RTRS registers the whole of it as one region.
+ */
+#define RNBD_CLT_VIRT_BOUNDARY	SZ_4K
+
+/* More would make each request a page or two larger, for large I/O only. */
+#define RNBD_CLT_MAX_SEGMENTS	256U
+
+#define RNBD_CLT_OPEN_TIMEOUT	(30 * HZ)
+/* Nobody waits long to give back what will be forgotten with the session. */
+#define RNBD_CLT_CLOSE_TIMEOUT	(10 * HZ)
+
+/**
+ * struct rnbd_iu - what a block request carries
+ * @msg: its message; RTRS reads it until the request is done
+ * @err: how it ended
+ * @epoch: &rnbd_clt_dev.epoch when it was sent
+ * @sg: its data, room for &rnbd_clt_sess.max_segments
+ *
+ * Owned by RTRS from rtrs_clt_request() to rnbd_clt_io_done().
+ */
+struct rnbd_iu {
+	struct rnbd_msg_io	msg;
+	int			err;
+	u32			epoch;
+	struct scatterlist	sg[];
+};
+
+/* ------------------------------------------------------ block requests ---- */
+
+static void rnbd_clt_io_done(void *priv, int err)
+{
+	struct request *rq = priv;
+	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
+
+	iu->err = err;
+	blk_mq_complete_request(rq);
+}
+
+/*
+ * What the server's block layer says is passed on, but for what it says about
+ * the resources of its own machine or to stacked drivers above it: here, those
+ * would be taken for something that happened on this machine.
+ */
+static blk_status_t rnbd_clt_status(int err)
+{
+	switch (err) {
+	case 0:
+		return BLK_STS_OK;
+	case -ENOMEM:
+	case -EBUSY:
+	case -EAGAIN:
+	case -ENODEV:
+	case -EREMCHG:
+		return BLK_STS_IOERR;
+	default:
+		return errno_to_blk_status(err);
+	}
+}
+
+static void rnbd_clt_complete_rq(struct request *rq)
+{
+	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
+
+	if (unlikely(iu->err == -ENOTCONN))
+		rnbd_clt_dev_disowned(rq->q->queuedata, iu->epoch);
+	blk_mq_end_request(rq, rnbd_clt_status(iu->err));
+}
+
+/* FUA stands for PREFLUSH with servers that do not know that yet. */
+static u32 rnbd_clt_flush_flags(blk_opf_t flags)
+{
+	if (flags & REQ_PREFLUSH)
+		return RNBD_F_FUA | RNBD_F_PREFLUSH;
+	return flags & REQ_FUA ? RNBD_F_FUA : 0;
+}
+
+/* Operation and flags; UINT_MAX for an operation that there is no word for. */
+static u32 rnbd_clt_rw(const struct request *rq)
+{
+	u32 rw = op_is_sync(rq->cmd_flags) ? RNBD_F_SYNC : 0;
+
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		return rw | RNBD_OP_READ;
+	case REQ_OP_WRITE:
+		return rw | RNBD_OP_WRITE | rnbd_clt_flush_flags(rq->cmd_flags);
+	case REQ_OP_FLUSH:
+		return rw | RNBD_OP_FLUSH | rnbd_clt_flush_flags(rq->cmd_flags);
+	case REQ_OP_DISCARD:
+		return rw | RNBD_OP_DISCARD;
+	case REQ_OP_SECURE_ERASE:
+		return rw | RNBD_OP_SECURE_ERASE;
+	case REQ_OP_WRITE_ZEROES:
+		if (rq->cmd_flags & REQ_NOUNMAP)
+			rw |= RNBD_F_NOUNMAP;
+		return rw | RNBD_OP_WRITE_ZEROES;
+	default:
+		return UINT_MAX;
+	}
+}
+
+static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
+				     struct request *rq, unsigned int queue,
+				     u32 rw)
+{
+	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
+	struct rnbd_io io = {
+		.device_id	= dev->device_id,
+		.rw		= rw,
+		.bi_size	= blk_rq_bytes(rq),
+		.prio		= req_get_ioprio(rq),
+	};
+	struct rtrs_clt_req req = {
+		.chunk		= rq->tag,
+		.queue		= queue,
+		.dir		= rq_dma_dir(rq),
+		.msg		= &iu->msg,
+		.msg_len	= sizeof(iu->msg),
+		.done		= rnbd_clt_io_done,
+		.priv		= rq,
+	};
+
+	/* The block layer gives a flush a sector that is none. */
+	if (req_op(rq) != REQ_OP_FLUSH)
+		io.sector = blk_rq_pos(rq);
+	rnbd_io_encode(&iu->msg, &io);
+	iu->epoch = dev->epoch;
+
+	if (req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE) {
+		req.sg = iu->sg;
+		req.sg_cnt = blk_rq_map_sg(rq->q, rq, iu->sg);
+		req.data_len = io.bi_size;
+	}
+
+	switch (rtrs_clt_request(dev->rtrs, &req)) {
+	case 0:
+		return BLK_STS_OK;
+	case -EBUSY:
+	case -ENOMEM:
+		/* Maybe nothing of ours is in flight that would run us again. */
+		return BLK_STS_RESOURCE;
+	default:
+		return BLK_STS_IOERR;
+	}
+}
+
+static blk_status_t rnbd_clt_queue_rq(struct blk_mq_hw_ctx *hctx,
+				      const struct blk_mq_queue_data *bd)
+{
+	struct rnbd_clt_dev *dev = hctx->queue->queuedata;
+	u32 rw = rnbd_clt_rw(bd->rq);
+
+	/*
+	 * Pairs with rnbd_clt_dev_move(): who sees it open sees its id. And
+	 * queue_rq runs under RCU: once a grace period has passed since it was
+	 * closed, nothing is sent any more with the id it had.
+	 */
+	if (unlikely(smp_load_acquire(&dev->state) != RNBD_CLT_DEV_OPEN))
+		return BLK_STS_IOERR;
+	if (unlikely(rw == UINT_MAX))
+		return BLK_STS_NOTSUPP;
+
+	blk_mq_start_request(bd->rq);
+	return rnbd_clt_send_rq(dev, bd->rq, hctx->queue_num, rw);
+}
+
+static int rnbd_clt_poll(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *iob)
+{
+	struct rnbd_clt_dev *dev = hctx->queue->queuedata;
+
+	return rtrs_clt_poll(dev->rtrs, hctx->queue_num);
+}
+
+static int rnbd_clt_init_request(struct blk_mq_tag_set *set,
+				 struct request *rq, unsigned int hctx_idx,
+				 unsigned int numa_node)
+{
+	struct rnbd_clt_sess *sess = set->driver_data;
+	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
+
+	sg_init_table(iu->sg, sess->max_segments);
+	return 0;
+}
+
+/* Queues of RTRS and of the block layer have the same numbers. */
+static void rnbd_clt_map_queues(struct blk_mq_tag_set *set)
+{
+	struct rnbd_clt_sess *sess = set->driver_data;
+	struct blk_mq_queue_map *map = set->map;
+	unsigned int nr_poll = sess->attrs.nr_poll_queues;
+
+	map[HCTX_TYPE_DEFAULT].nr_queues = set->nr_hw_queues - nr_poll;
+	map[HCTX_TYPE_DEFAULT].queue_offset = 0;
+	blk_mq_map_queues(&map[HCTX_TYPE_DEFAULT]);
+	if (!nr_poll)
+		return;
+
+	map[HCTX_TYPE_READ].nr_queues = 0;
+	map[HCTX_TYPE_POLL].nr_queues = nr_poll;
+	map[HCTX_TYPE_POLL].queue_offset = set->nr_hw_queues - nr_poll;
+	blk_mq_map_queues(&map[HCTX_TYPE_POLL]);
+}
+
+static const struct blk_mq_ops rnbd_clt_mq_ops = {
+	.queue_rq	= rnbd_clt_queue_rq,
+	.complete	= rnbd_clt_complete_rq,
+	.poll		= rnbd_clt_poll,
+	.init_request	= rnbd_clt_init_request,
+	.map_queues	= rnbd_clt_map_queues,
+};
+
+/**
+ * rnbd_clt_alloc_tag_set() - make the requests of a session
+ * @sess: connected, with its attributes
+ *
+ * The block layer may make fewer requests than there are chunks; nothing is
+ * amiss then, the rest of the chunks stay idle. A request needs no more segments
+ * than its pages are, and one for the page that a misaligned start adds.
+ *
+ * Context: process, under &rnbd_clt_sess.mutex.
+ * Return: 0 or a negative errno.
+ */
+int rnbd_clt_alloc_tag_set(struct rnbd_clt_sess *sess)
+{
+	const struct rtrs_clt_attrs *attrs = &sess->attrs;
+	struct blk_mq_tag_set *set = &sess->tag_set;
+
+	/* The block layer wants a page in a request, and two segments. */
+	if (attrs->max_io_size < PAGE_SIZE || attrs->max_segments < 2)
+		return -EINVAL;
+	sess->max_segments = min3(attrs->max_segments, RNBD_CLT_MAX_SEGMENTS,
+				  attrs->max_io_size / RNBD_CLT_VIRT_BOUNDARY +
+				  1);
+	*set = (struct blk_mq_tag_set) {
+		.ops		= &rnbd_clt_mq_ops,
+		.nr_hw_queues	= attrs->nr_queues + attrs->nr_poll_queues,
+		.nr_maps	= attrs->nr_poll_queues ? HCTX_MAX_TYPES : 1,
+		.queue_depth	= attrs->io_depth,
+		.numa_node	= NUMA_NO_NODE,
+		.cmd_size	= struct_size_t(struct rnbd_iu, sg,
+						sess->max_segments),
+		.flags		= BLK_MQ_F_SHOULD_MERGE |
+				  BLK_MQ_F_TAG_HCTX_SHARED |
+				  BLK_MQ_F_NO_SCHED_BY_DEFAULT,
+		.driver_data	= sess,
+	};
+	return blk_mq_alloc_tag_set(set);
+}
+
+/**
+ * rnbd_clt_free_tag_set() - give the requests of a session back
+ * @sess: without devices; a tag set that was never made does no harm
+ *
+ * Context: process, under &rnbd_clt_sess.mutex.
+ */
+void rnbd_clt_free_tag_set(struct rnbd_clt_sess *sess)
+{
+	if (sess->tag_set.tags)
+		blk_mq_free_tag_set(&sess->tag_set);
+}
+
+/* -------------------------------------------------------------- limits ---- */
+
+/**
+ * rnbd_clt_limits_ok() - can this machine use such a device at all?
+ * @rsp: what the server said
+ *
+ * Return: true if so; all other limits can be made to fit.
+ */
+bool rnbd_clt_limits_ok(const struct rnbd_dev_limits *rsp)
+{
+	return is_power_of_2(rsp->logical_block_size) &&
+	       rsp->logical_block_size >= SECTOR_SIZE &&
+	       rsp->logical_block_size <= PAGE_SIZE;
+}
+
+/**
+ * rnbd_clt_whole_blocks() - round a size down
+ * @sectors: in 512-byte units, whatever a peer or a user came up with
+ * @block_size: logical block size, a power of two
+ *
+ * Return: the sectors of the whole blocks in it that the kernel can address.
+ */
+sector_t rnbd_clt_whole_blocks(u64 sectors, unsigned int block_size)
+{
+	return round_down(min_t(u64, sectors, LLONG_MAX >> SECTOR_SHIFT),
+			  (u64)block_size >> SECTOR_SHIFT);
+}
+
+/* The length of a request without data has to fit 32 bits, in bytes. */
+static unsigned int rnbd_clt_cap(u32 sectors, u32 block_size)
+{
+	return round_down(min_t(u32, sectors, UINT_MAX >> SECTOR_SHIFT),
+			  block_size >> SECTOR_SHIFT);
+}
+
+static void rnbd_clt_set_discard(struct queue_limits *lim,
+				 const struct rnbd_dev_limits *rsp)
+{
+	u32 max = rnbd_clt_cap(rsp->max_discard_sectors,
+			       lim->logical_block_size);
+	u32 gran = rsp->discard_granularity;
+	u32 align = rsp->discard_alignment;
+
+	/* The block layer calculates with it as with a power of two. */
+	if (!is_power_of_2(gran) || gran < lim->logical_block_size ||
+	    gran >> SECTOR_SHIFT > max)
+		gran = lim->logical_block_size;
+	if (align >= gran || !IS_ALIGNED(align, lim->logical_block_size))
+		align = 0;
+
+	lim->max_hw_discard_sectors = max;
+	lim->max_secure_erase_sectors = rsp->secure_discard ? max : 0;
+	lim->discard_granularity = gran;
+	lim->discard_alignment = align;
+}
+
+static void rnbd_clt_set_cache(struct queue_limits *lim,
+			       const struct rnbd_dev_limits *rsp)
+{
+	lim->features &= ~(BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA);
+	if (!(rsp->cache_policy & RNBD_CACHE_WRITEBACK))
+		return;
+	lim->features |= BLK_FEAT_WRITE_CACHE;
+	if (rsp->cache_policy & RNBD_CACHE_FUA)
+		lim->features |= BLK_FEAT_FUA;
+}
+
+/**
+ * rnbd_clt_set_limits() - limits of a device's queue
+ * @lim: those that are the server's or the transport's are set, others kept
+ * @sess: its session
+ * @rsp: what the server said, with rnbd_clt_limits_ok()
+ *
+ * How much a request may carry is the transport's affair: the server splits what
+ * is too much for its device.
+ */
+void rnbd_clt_set_limits(struct queue_limits *lim,
+			 const struct rnbd_clt_sess *sess,
+			 const struct rnbd_dev_limits *rsp)
+{
+	u32 logical = rsp->logical_block_size;
+	u32 physical = rsp->physical_block_size;
+
+	if (!is_power_of_2(physical) || physical < logical)
+		physical = logical;
+
+	lim->logical_block_size = logical;
+	lim->physical_block_size = physical;
+	lim->io_min = physical;
+	lim->max_hw_sectors = sess->attrs.max_io_size >> SECTOR_SHIFT;
+	lim->max_segments = sess->max_segments;
+	lim->virt_boundary_mask = RNBD_CLT_VIRT_BOUNDARY - 1;
+	lim->max_write_zeroes_sectors =
+		rnbd_clt_cap(rsp->max_write_zeroes_sectors, logical);
+	rnbd_clt_set_discard(lim, rsp);
+	rnbd_clt_set_cache(lim, rsp);
+}
+
+/* ----------------------------------------------- administrative requests -- */
+
+enum rnbd_adm_state {
+	RNBD_ADM_AWAITED,	/* somebody waits for the answer */
+	RNBD_ADM_ANSWERED,	/* that one frees it */
+	RNBD_ADM_ABANDONED,	/* nobody waits, the answer frees it */
+};
+
+/**
+ * struct rnbd_adm_iu - an administrative request
+ * @rtrs: the connection it travels on
+ * @done: it has been answered
+ * @state: &enum rnbd_adm_state, decides who frees it
+ * @err: how it ended
+ * @chunk: its permit
+ * @sg: the answer, for RTRS
+ * @msg_len: length of @msg, bytes
+ * @rsp_len: length of @rsp, bytes, 0 if there is no data in the answer
+ * @msg: what is sent
+ * @rsp: what is answered; the peer writes into it until @done, or until
+ *	the last path is gone
+ */
+struct rnbd_adm_iu {
+	struct rtrs_clt_sess		*rtrs;
+	struct completion		done;
+	atomic_t			state;
+	int				err;
+	u16				chunk;
+	struct scatterlist		sg;
+	size_t				msg_len;
+	size_t				rsp_len;
+	union {
+		struct rnbd_msg_hdr		hdr;
+		struct rnbd_msg_sess_info	info;
+		struct rnbd_msg_open		open;
+		struct rnbd_msg_close		close;
+	} msg;
+	union {
+		struct rnbd_msg_sess_info	info;
+		struct rnbd_msg_open_rsp	open;
+	} rsp __aligned(ARCH_DMA_MINALIGN);
+};
+
+static struct rnbd_adm_iu *rnbd_adm_alloc(struct rtrs_clt_sess *rtrs,
+					  size_t msg_len, size_t rsp_len)
+{
+	struct rnbd_adm_iu *iu;
+	int chunk;
+
+	iu = kzalloc(sizeof(*iu), GFP_KERNEL);
+	if (!iu)
+		return ERR_PTR(-ENOMEM);
+	chunk = rtrs_clt_get_permit(rtrs);
+	if (chunk < 0) {
+		kfree(iu);
+		return ERR_PTR(chunk);
+	}
+	iu->rtrs = rtrs;
+	iu->chunk = chunk;
+	iu->msg_len = msg_len;
+	iu->rsp_len = rsp_len;
+	init_completion(&iu->done);
+	sg_init_one(&iu->sg, &iu->rsp, rsp_len);
+	return iu;
+}
+
+static void rnbd_adm_free(struct rnbd_adm_iu *iu)
+{
+	rtrs_clt_put_permit(iu->rtrs, iu->chunk);
+	kfree(iu);
+}
+
+static void rnbd_adm_done(void *priv, int err);
+
+static int rnbd_adm_send(struct rnbd_adm_iu *iu)
+{
+	struct rtrs_clt_req req = {
+		.chunk		= iu->chunk,
+		.queue		= RTRS_CLT_SERVICE_QUEUE,
+		.dir		= iu->rsp_len ? DMA_FROM_DEVICE : DMA_TO_DEVICE,
+		.msg		= &iu->msg,
+		.msg_len	= iu->msg_len,
+		.sg		= iu->rsp_len ? &iu->sg : NULL,
+		.sg_cnt		= iu->rsp_len ? 1 : 0,
+		.data_len	= iu->rsp_len,
+		.done		= rnbd_adm_done,
+		.priv		= iu,
+	};
+
+	return rtrs_clt_request(iu->rtrs, &req);
+}
+
+static void rnbd_adm_to_close(struct rnbd_adm_iu *iu, u32 device_id)
+{
+	rnbd_close_encode(&iu->msg.close, device_id);
+	iu->msg_len = sizeof(iu->msg.close);
+	iu->rsp_len = 0;
+}
+
+/*
+ * The answer to a request that nobody waits for any more. A device that has been
+ * opened after all is closed again, with the same IU and chunk. If it was opened
+ * once more meanwhile, that one is closed instead: it will be told so by
+ * -ENOTCONN, and can be remapped.
+ */
+static void rnbd_adm_late(struct rnbd_adm_iu *iu)
+{
+	struct rnbd_dev_limits lim;
+
+	if (!iu->err && iu->msg.hdr.type == cpu_to_le16(RNBD_MSG_OPEN) &&
+	    !rnbd_open_rsp_decode(&lim, &iu->rsp, iu->rsp_len)) {
+		rnbd_adm_to_close(iu, lim.device_id);
+		if (!rnbd_adm_send(iu))
+			return;
+	}
+	rnbd_adm_free(iu);
+}
+
+static void rnbd_adm_done(void *priv, int err)
+{
+	struct rnbd_adm_iu *iu = priv;
+
+	iu->err = err;
+	if (atomic_cmpxchg(&iu->state, RNBD_ADM_AWAITED,
+			   RNBD_ADM_ANSWERED) == RNBD_ADM_AWAITED)
+		complete(&iu->done);
+	else
+		rnbd_adm_late(iu);
+}
+
+/* Returns false if it has not been answered, and is no longer the caller's. */
+static bool rnbd_adm_wait(struct rnbd_adm_iu *iu, unsigned long timeout)
+{
+	if (wait_for_completion_timeout(&iu->done, timeout))
+		return true;
+	if (atomic_cmpxchg(&iu->state, RNBD_ADM_AWAITED,
+			   RNBD_ADM_ABANDONED) == RNBD_ADM_AWAITED)
+		return false;
+	wait_for_completion(&iu->done);
+	return true;
+}
+
+/* Send, wait, copy the answer to @rsp, and free @iu, whatever comes of it. */
+static int rnbd_adm_call(struct rnbd_adm_iu *iu, unsigned long timeout,
+			 void *rsp)
+{
+	unsigned int tries = 100;
+	int err;
+
+	while ((err = rnbd_adm_send(iu)) == -EBUSY && --tries)
+		msleep(20);
+	if (!err) {
+		if (!rnbd_adm_wait(iu, timeout))
+			return -ETIMEDOUT;
+		err = iu->err;
+		if (!err && iu->rsp_len)
+			memcpy(rsp, &iu->rsp, iu->rsp_len);
+	}
+	rnbd_adm_free(iu);
+	return err;
+}
+
+static struct rnbd_adm_iu *rnbd_adm_sess_info(struct rtrs_clt_sess *rtrs)
+{
+	struct rnbd_adm_iu *iu;
+
+	iu = rnbd_adm_alloc(rtrs, sizeof(iu->msg.info), sizeof(iu->rsp.info));
+	if (!IS_ERR(iu))
+		rnbd_sess_info_encode(&iu->msg.info, RNBD_MSG_SESS_INFO,
+				      RNBD_PROTO_VER_MAJOR);
+	return iu;
+}
+
+/**
+ * rnbd_clt_sess_info() - tell the server our version
+ * @rtrs: the connection
+ *
+ * Context: process, sleeps for up to a minute.
+ * Return: the smaller of both major versions, or a negative errno.
+ */
+int rnbd_clt_sess_info(struct rtrs_clt_sess *rtrs)
+{
+	struct rnbd_adm_iu *iu = rnbd_adm_sess_info(rtrs);
+	struct rnbd_msg_sess_info rsp;
+	int ret;
+
+	if (IS_ERR(iu))
+		return PTR_ERR(iu);
+	ret = rnbd_adm_call(iu, RNBD_CLT_OPEN_TIMEOUT, &rsp);
+	if (ret)
+		return ret;
+	ret = rnbd_sess_info_decode(&rsp, sizeof(rsp), RNBD_MSG_SESS_INFO_RSP);
+	return min(ret, RNBD_PROTO_VER_MAJOR);
+}
+
+/**
+ * rnbd_clt_sess_info_nowait() - tell the server our version once more
+ * @rtrs: the connection, after it was lost
+ *
+ * The server may have forgotten it. Its answer is of no interest: what was
+ * agreed on holds, and a server without it takes the session for an older one.
+ *
+ * Context: process, sleeps for a chunk, not for the answer.
+ */
+void rnbd_clt_sess_info_nowait(struct rtrs_clt_sess *rtrs)
+{
+	struct rnbd_adm_iu *iu = rnbd_adm_sess_info(rtrs);
+
+	if (IS_ERR(iu))
+		return;
+	atomic_set(&iu->state, RNBD_ADM_ABANDONED);
+	if (rnbd_adm_send(iu))
+		rnbd_adm_free(iu);
+}
+
+/**
+ * rnbd_clt_send_open() - open a device on the server
+ * @rtrs: the connection
+ * @path: name of the device, shorter than %RNBD_NAME_LEN
+ * @mode: how to open it
+ * @rsp: filled on success, as the server said it: check before use
+ *
+ * Context: process, sleeps for up to a minute.
+ * Return: 0, the server's errno, -ETIMEDOUT or -ECONNABORTED.
+ */
+int rnbd_clt_send_open(struct rtrs_clt_sess *rtrs, const char *path,
+		       enum rnbd_access_mode mode, struct rnbd_dev_limits *rsp)
+{
+	struct rnbd_msg_open_rsp msg;
+	struct rnbd_adm_iu *iu;
+	int err;
+
+	iu = rnbd_adm_alloc(rtrs, sizeof(iu->msg.open), sizeof(iu->rsp.open));
+	if (IS_ERR(iu))
+		return PTR_ERR(iu);
+	rnbd_open_encode(&iu->msg.open, mode, path);
+	err = rnbd_adm_call(iu, RNBD_CLT_OPEN_TIMEOUT, &msg);
+	if (err)
+		return err;
+	return rnbd_open_rsp_decode(rsp, &msg, sizeof(msg));
+}
+
+/**
+ * rnbd_clt_send_close() - close a device on the server
+ * @rtrs: the connection
+ * @device_id: as the server said
+ *
+ * Context: process, sleeps for up to a minute.
+ * Return: 0, the server's errno, -ETIMEDOUT or -ECONNABORTED.
+ */
+int rnbd_clt_send_close(struct rtrs_clt_sess *rtrs, u32 device_id)
+{
+	struct rnbd_adm_iu *iu;
+
+	iu = rnbd_adm_alloc(rtrs, sizeof(iu->msg.close), 0);
+	if (IS_ERR(iu))
+		return PTR_ERR(iu);
+	rnbd_adm_to_close(iu, device_id);
+	return rnbd_adm_call(iu, RNBD_CLT_CLOSE_TIMEOUT, NULL);
+}

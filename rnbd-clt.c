@@ -1,0 +1,931 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * RNBD client: sessions and devices.
+ *
+ * rnbd_clt_map() looks for the session, connects it if it has to, opens the
+ * device on the server and adds a disk for it. rnbd_clt_unmap_begin() and
+ * rnbd_clt_unmap_finish() take it away again; the last device of a session
+ * closes it.
+ *
+ * Recovery. When RTRS says that a session has lost its last path, its devices
+ * are closed: I/O fails at once, userspace is told by an OFFLINE uevent. What was
+ * in flight has been failed by RTRS. When it says that there is a path again,
+ * every device is opened again by its name, takes over the size it has now, and
+ * is announced as ONLINE. A device that the server closed by itself, which its
+ * answers to I/O tell (-ENOTCONN), waits for an administrator to remap it.
+ *
+ * The id of a device means something only to the server's session that gave it
+ * out. A server that lost the session may give the same id to another device, so
+ * no request with an old id may be under way when the client opens devices
+ * again: RTRS fails those it knows about and sends none before
+ * rnbd_clt_link_ev() has returned, and that waits for those that were just about
+ * to be handed to it.
+ *
+ * Taking a device away waits until all its requests are done, and none may be
+ * given up while a path lives on which the server could still answer it, or
+ * carry it out. So a forced unmap of the last device of a session cuts the
+ * session off. With other devices on the session that would punish them for a
+ * server that is slow with this one: there the disk disappears at once, new I/O
+ * fails, and what is left of it goes when the server has answered, or when the
+ * session ends.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/blkdev.h>
+#include <linux/cleanup.h>
+#include <linux/idr.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "rnbd-clt.h"
+
+#define RNBD_CLT_MINOR_BITS	6	/* the disk and 63 partitions */
+#define RNBD_CLT_FORCE_TIMEOUT	(5 * HZ)
+
+static int rnbd_clt_major;
+static DEFINE_IDA(rnbd_clt_minors);
+
+/* Recovery of devices: it is how dirty pages get out. */
+static struct workqueue_struct *rnbd_clt_wq;
+
+static DEFINE_MUTEX(rnbd_clt_sess_list_lock);
+static LIST_HEAD(rnbd_clt_sess_list);
+
+/* Devices in memory; some outlive their mapping, but not the module. */
+static atomic_t rnbd_clt_dev_cnt;
+
+/* -------------------------------------------------------------- states ---- */
+
+static const u8 rnbd_clt_dev_moves[] = {
+	[RNBD_CLT_DEV_INIT]	= BIT(RNBD_CLT_DEV_OPEN) |
+				  BIT(RNBD_CLT_DEV_UNMAPPED),
+	[RNBD_CLT_DEV_OPEN]	= BIT(RNBD_CLT_DEV_CLOSED) |
+				  BIT(RNBD_CLT_DEV_UNMAPPED),
+	[RNBD_CLT_DEV_CLOSED]	= BIT(RNBD_CLT_DEV_OPEN) |
+				  BIT(RNBD_CLT_DEV_UNMAPPED),
+	[RNBD_CLT_DEV_UNMAPPED]	= 0,
+};
+
+/*
+ * The only place that changes the state of a device. Link events, answers of the
+ * server and administrators race for it; who comes too late is told so. The
+ * release pairs with rnbd_clt_queue_rq().
+ */
+static bool rnbd_clt_dev_move(struct rnbd_clt_dev *dev,
+			      enum rnbd_clt_dev_state to)
+{
+	lockdep_assert_held(&dev->sess->lock);
+	if (!(rnbd_clt_dev_moves[dev->state] & BIT(to)))
+		return false;
+	smp_store_release(&dev->state, to);
+	return true;
+}
+
+/* The server has lost the device or closed it. */
+static bool rnbd_clt_dev_lost(struct rnbd_clt_dev *dev)
+{
+	if (!rnbd_clt_dev_move(dev, RNBD_CLT_DEV_CLOSED))
+		return false;
+	dev->remote = false;
+	dev->offline_due = true;
+	queue_work(rnbd_clt_wq, &dev->recover_work);
+	return true;
+}
+
+/**
+ * rnbd_clt_dev_disowned() - the server says that it does not know the device
+ * @dev: the device
+ * @epoch: &rnbd_clt_dev.epoch when the request was sent that it says so about
+ *
+ * Answers from before the device was opened again say nothing about now.
+ *
+ * Context: any.
+ */
+void rnbd_clt_dev_disowned(struct rnbd_clt_dev *dev, u32 epoch)
+{
+	unsigned long flags;
+	bool lost;
+
+	spin_lock_irqsave(&dev->sess->lock, flags);
+	lost = epoch == dev->epoch && rnbd_clt_dev_lost(dev);
+	spin_unlock_irqrestore(&dev->sess->lock, flags);
+	if (lost)
+		pr_warn("%s (%s@%s): closed by the server, remap it to go on\n",
+			dev->gd->disk_name, dev->path, dev->sess->name);
+}
+
+/*
+ * Whose id the server has just given to @dev, it has forgotten, and its session
+ * with it: a new one took its place without us noticing.
+ */
+static void rnbd_clt_dev_evict(struct rnbd_clt_dev *dev)
+{
+	struct rnbd_clt_dev *other;
+
+	list_for_each_entry(other, &dev->sess->devs, node) {
+		if (other->state == RNBD_CLT_DEV_OPEN &&
+		    other->device_id == dev->device_id &&
+		    rnbd_clt_dev_lost(other))
+			pr_warn("%s (%s@%s): forgotten by the server, remap it to go on\n",
+				other->gd->disk_name, other->path,
+				dev->sess->name);
+	}
+}
+
+/* Let I/O flow, unless what was opened has been lost or unmapped again. */
+static int rnbd_clt_dev_go(struct rnbd_clt_dev *dev)
+{
+	struct rnbd_clt_sess *sess = dev->sess;
+	unsigned long flags;
+	int err = 0;
+
+	spin_lock_irqsave(&sess->lock, flags);
+	if (dev->losses != sess->losses) {
+		err = -ECONNABORTED;
+	} else {
+		rnbd_clt_dev_evict(dev);
+		dev->epoch++;
+		if (!rnbd_clt_dev_move(dev, RNBD_CLT_DEV_OPEN))
+			err = -ENODEV;
+	}
+	spin_unlock_irqrestore(&sess->lock, flags);
+	return err;
+}
+
+/* ---------------------------------------------- open on the server, again -- */
+
+static void rnbd_clt_dev_close_remote(struct rnbd_clt_dev *dev)
+{
+	bool known = dev->losses == READ_ONCE(dev->sess->losses);
+	int err = 0;
+
+	if (dev->remote && known)
+		err = rnbd_clt_send_close(dev->rtrs, dev->device_id);
+	if (err && err != -ECONNABORTED)
+		pr_warn("%s@%s: cannot be closed on the server: %pe\n",
+			dev->path, dev->sess->name, ERR_PTR(err));
+	dev->remote = false;
+}
+
+static int rnbd_clt_dev_open_remote(struct rnbd_clt_dev *dev,
+				    struct rnbd_dev_limits *rsp)
+{
+	int err;
+
+	dev->losses = READ_ONCE(dev->sess->losses);
+	err = rnbd_clt_send_open(dev->rtrs, dev->path, dev->access_mode, rsp);
+	if (err)
+		return err;
+	dev->device_id = rsp->device_id;
+	dev->remote = true;
+	if (rnbd_clt_limits_ok(rsp))
+		return 0;
+
+	pr_err("%s@%s: a block size of %u bytes is not supported\n",
+	       dev->path, dev->sess->name, rsp->logical_block_size);
+	rnbd_clt_dev_close_remote(dev);
+	return -EINVAL;
+}
+
+static void rnbd_clt_dev_uevent(struct rnbd_clt_dev *dev,
+				enum kobject_action action)
+{
+	kobject_uevent(&disk_to_dev(dev->gd)->kobj, action);
+}
+
+/* Holders of the disk can bear anything to change but its blocks. */
+static int rnbd_clt_dev_take_over(struct rnbd_clt_dev *dev,
+				  const struct rnbd_dev_limits *rsp)
+{
+	struct request_queue *q = dev->gd->queue;
+	struct queue_limits lim;
+	int err;
+
+	if (rsp->logical_block_size != queue_logical_block_size(q)) {
+		pr_err("%s (%s@%s): stays closed, block size is %u bytes now, was %u\n",
+		       dev->gd->disk_name, dev->path, dev->sess->name,
+		       rsp->logical_block_size, queue_logical_block_size(q));
+		return -EINVAL;
+	}
+	lim = queue_limits_start_update(q);
+	rnbd_clt_set_limits(&lim, dev->sess, rsp);
+	err = queue_limits_commit_update(q, &lim);
+	if (err)
+		return err;
+	set_capacity_and_notify(dev->gd,
+				rnbd_clt_whole_blocks(rsp->nsectors,
+						      rsp->logical_block_size));
+	return 0;
+}
+
+static int rnbd_clt_dev_open_again(struct rnbd_clt_dev *dev)
+{
+	struct rnbd_dev_limits rsp;
+	int err;
+
+	/* Whoever saw it open has sent its request by the end of this. */
+	synchronize_rcu();
+
+	err = rnbd_clt_dev_open_remote(dev, &rsp);
+	if (err) {
+		pr_err("%s (%s@%s): stays closed, cannot be opened again: %pe\n",
+		       dev->gd->disk_name, dev->path, dev->sess->name,
+		       ERR_PTR(err));
+		return err;
+	}
+	err = rnbd_clt_dev_take_over(dev, &rsp);
+	if (!err)
+		err = rnbd_clt_dev_go(dev);
+	if (err)
+		rnbd_clt_dev_close_remote(dev);
+	return err;
+}
+
+/**
+ * rnbd_clt_reopen() - open a device on the server again after it was lost
+ * @dev: mapped, and its folder in sysfs does not go meanwhile
+ *
+ * Context: process, sleeps for up to a minute.
+ * Return: 0; -EALREADY if it is open, -ECONNABORTED if there is no path, or what
+ * the server says.
+ */
+int rnbd_clt_reopen(struct rnbd_clt_dev *dev)
+{
+	enum rnbd_clt_dev_state state;
+	int err;
+
+	guard(mutex)(&dev->open_lock);
+	state = READ_ONCE(dev->state);
+	if (state != RNBD_CLT_DEV_CLOSED)
+		return state == RNBD_CLT_DEV_OPEN ? -EALREADY : -ENODEV;
+	if (!rtrs_clt_connected(dev->rtrs))
+		return -ECONNABORTED;
+
+	err = rnbd_clt_dev_open_again(dev);
+	if (err)
+		return err;
+	rnbd_clt_dev_uevent(dev, KOBJ_ONLINE);
+	pr_info("%s (%s@%s): open again, %llu sectors\n", dev->gd->disk_name,
+		dev->path, dev->sess->name, get_capacity(dev->gd));
+	return 0;
+}
+
+static void rnbd_clt_recover_work(struct work_struct *work)
+{
+	struct rnbd_clt_dev *dev = container_of(work, struct rnbd_clt_dev,
+						recover_work);
+	unsigned int noio = memalloc_noio_save();
+	bool offline, reopen;
+
+	spin_lock_irq(&dev->sess->lock);
+	offline = dev->offline_due;
+	reopen = dev->reopen_due;
+	dev->offline_due = false;
+	dev->reopen_due = false;
+	spin_unlock_irq(&dev->sess->lock);
+
+	if (offline)
+		rnbd_clt_dev_uevent(dev, KOBJ_OFFLINE);
+	if (reopen)
+		rnbd_clt_reopen(dev);
+	memalloc_noio_restore(noio);
+}
+
+/**
+ * rnbd_clt_resize() - change the size of a device, here and not on the server
+ * @dev: mapped, and its folder in sysfs does not go meanwhile
+ * @sectors: new size in 512-byte units, rounded down to whole blocks
+ *
+ * Context: process.
+ * Return: 0, or -ENOENT if the device is not open.
+ */
+int rnbd_clt_resize(struct rnbd_clt_dev *dev, u64 sectors)
+{
+	unsigned int block_size = queue_logical_block_size(dev->gd->queue);
+
+	guard(mutex)(&dev->open_lock);
+	if (READ_ONCE(dev->state) != RNBD_CLT_DEV_OPEN)
+		return -ENOENT;
+	set_capacity_and_notify(dev->gd,
+				rnbd_clt_whole_blocks(sectors, block_size));
+	return 0;
+}
+
+/* --------------------------------------------------------- link events ---- */
+
+static void rnbd_clt_sess_lost(struct rnbd_clt_sess *sess)
+{
+	unsigned int cnt = 0;
+	struct rnbd_clt_dev *dev;
+
+	spin_lock_irq(&sess->lock);
+	WRITE_ONCE(sess->losses, sess->losses + 1);
+	list_for_each_entry(dev, &sess->devs, node) {
+		dev->reopen_due = false;
+		cnt += rnbd_clt_dev_lost(dev);
+	}
+	spin_unlock_irq(&sess->lock);
+
+	/* No request with an old id is sent from here on: see above. */
+	synchronize_rcu();
+	if (cnt)
+		pr_warn("session %s: no path left, %u devices closed\n",
+			sess->name, cnt);
+}
+
+static void rnbd_clt_sess_back(struct rnbd_clt_sess *sess)
+{
+	struct rtrs_clt_sess *rtrs = READ_ONCE(sess->rtrs);
+	struct rnbd_clt_dev *dev;
+
+	/* Still being set up: then all is yet to be said. */
+	if (!rtrs)
+		return;
+	rnbd_clt_sess_info_nowait(rtrs);
+
+	spin_lock_irq(&sess->lock);
+	list_for_each_entry(dev, &sess->devs, node) {
+		if (dev->state != RNBD_CLT_DEV_CLOSED)
+			continue;
+		dev->reopen_due = true;
+		queue_work(rnbd_clt_wq, &dev->recover_work);
+	}
+	spin_unlock_irq(&sess->lock);
+	pr_info("session %s: there is a path again\n", sess->name);
+}
+
+/*
+ * Takes no mutex: whoever closes the session holds one while RTRS waits for this
+ * to return.
+ */
+static void rnbd_clt_link_ev(void *priv, enum rtrs_clt_link_ev ev)
+{
+	unsigned int noio = memalloc_noio_save();
+
+	if (ev == RTRS_CLT_LINK_EV_CONNECTED)
+		rnbd_clt_sess_back(priv);
+	else
+		rnbd_clt_sess_lost(priv);
+	memalloc_noio_restore(noio);
+}
+
+static const struct rtrs_clt_ops rnbd_clt_rtrs_ops = {
+	.link_ev = rnbd_clt_link_ev,
+};
+
+/* ------------------------------------------------------------ sessions ---- */
+
+static struct rnbd_clt_sess *rnbd_clt_sess_find(const char *name)
+{
+	struct rnbd_clt_sess *sess;
+
+	list_for_each_entry(sess, &rnbd_clt_sess_list, node)
+		if (!strcmp(sess->name, name))
+			return sess;
+	return NULL;
+}
+
+/* The session of that name; connected or not, rnbd_clt_sess_admit() will see. */
+static struct rnbd_clt_sess *rnbd_clt_sess_get(const char *name)
+{
+	struct rnbd_clt_sess *sess;
+
+	guard(mutex)(&rnbd_clt_sess_list_lock);
+	sess = rnbd_clt_sess_find(name);
+	if (!sess) {
+		sess = kzalloc(sizeof(*sess), GFP_KERNEL);
+		if (!sess)
+			return NULL;
+		mutex_init(&sess->mutex);
+		spin_lock_init(&sess->lock);
+		INIT_LIST_HEAD(&sess->devs);
+		strscpy(sess->name, name);
+		list_add_tail(&sess->node, &rnbd_clt_sess_list);
+	}
+	sess->users++;
+	return sess;
+}
+
+static void rnbd_clt_sess_put(struct rnbd_clt_sess *sess)
+{
+	guard(mutex)(&rnbd_clt_sess_list_lock);
+	if (--sess->users)
+		return;
+	list_del(&sess->node);
+	kfree(sess);
+}
+
+/* No device is left, or there never was one. */
+static void rnbd_clt_sess_disconnect(struct rnbd_clt_sess *sess)
+{
+	rtrs_clt_close(sess->rtrs);
+	WRITE_ONCE(sess->rtrs, NULL);
+	rnbd_clt_free_tag_set(sess);
+}
+
+static int rnbd_clt_sess_set_up(struct rnbd_clt_sess *sess)
+{
+	const struct rtrs_clt_attrs *attrs = &sess->attrs;
+	int ver, err;
+
+	rtrs_clt_query(sess->rtrs, &sess->attrs);
+	ver = rnbd_clt_sess_info(sess->rtrs);
+	if (ver < 0)
+		return ver;
+	err = rnbd_clt_alloc_tag_set(sess);
+	if (err)
+		return err;
+	pr_info("session %s: connected, protocol %d, %u requests of %u bytes, %u+%u queues\n",
+		sess->name, ver, sess->tag_set.queue_depth, attrs->max_io_size,
+		attrs->nr_queues, attrs->nr_poll_queues);
+	return 0;
+}
+
+static int rnbd_clt_sess_connect(struct rnbd_clt_sess *sess,
+				 const struct rnbd_clt_map_opts *opts)
+{
+	const struct rtrs_clt_params params = {
+		.sessname	= sess->name,
+		.paths		= opts->paths,
+		.path_cnt	= opts->path_cnt,
+		.nr_poll_queues	= opts->nr_poll_queues,
+		.max_msg_len	= sizeof(struct rnbd_msg_open),
+	};
+	struct rtrs_clt_sess *rtrs;
+	int err;
+
+	if (opts->path_err)
+		return opts->path_err;
+	if (!opts->path_cnt)
+		return -ENXIO;
+
+	rtrs = rtrs_clt_open(&params, &rnbd_clt_rtrs_ops, sess);
+	if (IS_ERR(rtrs)) {
+		pr_err("session %s: cannot connect: %pe\n", sess->name, rtrs);
+		return PTR_ERR(rtrs);
+	}
+	WRITE_ONCE(sess->rtrs, rtrs);
+	err = rnbd_clt_sess_set_up(sess);
+	if (err) {
+		pr_err("session %s: cannot be set up: %pe\n", sess->name,
+		       ERR_PTR(err));
+		rnbd_clt_sess_disconnect(sess);
+	}
+	return err;
+}
+
+static bool rnbd_clt_sess_has(struct rnbd_clt_sess *sess, const char *path)
+{
+	struct rnbd_clt_dev *dev;
+
+	list_for_each_entry(dev, &sess->devs, node)
+		if (!strcmp(dev->path, path))
+			return true;
+	return false;
+}
+
+/* May such a device be mapped on this session? Connects it if need be. */
+static int rnbd_clt_sess_admit(struct rnbd_clt_sess *sess,
+			       const struct rnbd_clt_map_opts *opts)
+{
+	if (!sess->rtrs)
+		return rnbd_clt_sess_connect(sess, opts);
+
+	if (opts->nr_poll_queues ||
+	    (!opts->nr_poll_given && sess->attrs.nr_poll_queues))
+		return -EINVAL;
+	if (rnbd_clt_sess_has(sess, opts->device_path))
+		return -EEXIST;
+	if (!rtrs_clt_connected(sess->rtrs))
+		return -ECONNABORTED;
+	return 0;
+}
+
+static int rnbd_clt_sess_join(struct rnbd_clt_dev *dev,
+			      const struct rnbd_clt_map_opts *opts)
+{
+	struct rnbd_clt_sess *sess = rnbd_clt_sess_get(opts->sessname);
+	int err;
+
+	if (!sess)
+		return -ENOMEM;
+	mutex_lock(&sess->mutex);
+	err = rnbd_clt_sess_admit(sess, opts);
+	if (!err) {
+		dev->sess = sess;
+		dev->rtrs = sess->rtrs;
+		spin_lock_irq(&sess->lock);
+		list_add_tail(&dev->node, &sess->devs);
+		spin_unlock_irq(&sess->lock);
+	}
+	mutex_unlock(&sess->mutex);
+	if (err)
+		rnbd_clt_sess_put(sess);
+	return err;
+}
+
+static void rnbd_clt_sess_leave(struct rnbd_clt_dev *dev)
+{
+	struct rnbd_clt_sess *sess = dev->sess;
+
+	mutex_lock(&sess->mutex);
+	spin_lock_irq(&sess->lock);
+	list_del(&dev->node);
+	spin_unlock_irq(&sess->lock);
+	if (list_empty(&sess->devs)) {
+		rnbd_clt_sess_disconnect(sess);
+		pr_info("session %s: closed\n", sess->name);
+	}
+	mutex_unlock(&sess->mutex);
+	rnbd_clt_sess_put(sess);
+}
+
+/* Are all devices of the session on their way out, one of them by force? */
+static bool rnbd_clt_sess_deserted(struct rnbd_clt_sess *sess)
+{
+	struct rnbd_clt_dev *dev;
+	bool forced = false;
+
+	list_for_each_entry(dev, &sess->devs, node) {
+		if (READ_ONCE(dev->state) != RNBD_CLT_DEV_UNMAPPED)
+			return false;
+		forced |= dev->forced;
+	}
+	return forced;
+}
+
+/* Cut the session off, if that hurts no device that is to stay. */
+static void rnbd_clt_sess_cut(struct rnbd_clt_sess *sess)
+{
+	struct rnbd_clt_dev *dev;
+
+	guard(mutex)(&sess->mutex);
+	if (!rnbd_clt_sess_deserted(sess))
+		return;
+	list_for_each_entry(dev, &sess->devs, node)
+		WRITE_ONCE(dev->cut, true);
+	rtrs_clt_abort(sess->rtrs);
+}
+
+/* --------------------------------------------------------------- disks ---- */
+
+/*
+ * The block layer calls this under gd->open_mutex, and rnbd_clt_unmap_begin()
+ * counts who has it open under the same.
+ */
+static int rnbd_clt_bdev_open(struct gendisk *gd, blk_mode_t mode)
+{
+	struct rnbd_clt_dev *dev = gd->private_data;
+
+	if (READ_ONCE(dev->state) == RNBD_CLT_DEV_UNMAPPED)
+		return -ENXIO;
+	if (mode & BLK_OPEN_WRITE && dev->access_mode == RNBD_ACCESS_RO)
+		return -EACCES;
+	return 0;
+}
+
+static int rnbd_clt_bdev_set_read_only(struct block_device *bdev, bool ro)
+{
+	struct rnbd_clt_dev *dev = bdev->bd_disk->private_data;
+
+	return !ro && dev->access_mode == RNBD_ACCESS_RO ? -EACCES : 0;
+}
+
+static void rnbd_clt_bdev_free_disk(struct gendisk *gd)
+{
+	struct rnbd_clt_dev *dev = gd->private_data;
+
+	kobject_put(&dev->kobj);
+}
+
+static const struct block_device_operations rnbd_clt_bdev_ops = {
+	.owner		= THIS_MODULE,
+	.open		= rnbd_clt_bdev_open,
+	.set_read_only	= rnbd_clt_bdev_set_read_only,
+	.free_disk	= rnbd_clt_bdev_free_disk,
+};
+
+static int rnbd_clt_dev_alloc_disk(struct rnbd_clt_dev *dev,
+				   const struct rnbd_dev_limits *rsp)
+{
+	struct queue_limits lim = { };
+	struct gendisk *gd;
+
+	rnbd_clt_set_limits(&lim, dev->sess, rsp);
+	gd = blk_mq_alloc_disk(&dev->sess->tag_set, &lim, dev);
+	if (IS_ERR(gd))
+		return PTR_ERR(gd);
+	dev->gd = gd;
+	dev->minor_idx = ida_alloc_max(&rnbd_clt_minors,
+				       MINORMASK >> RNBD_CLT_MINOR_BITS,
+				       GFP_KERNEL);
+	if (dev->minor_idx < 0)
+		return dev->minor_idx;
+
+	gd->major = rnbd_clt_major;
+	gd->first_minor = dev->minor_idx << RNBD_CLT_MINOR_BITS;
+	gd->minors = 1 << RNBD_CLT_MINOR_BITS;
+	gd->fops = &rnbd_clt_bdev_ops;
+	gd->private_data = dev;
+	snprintf(gd->disk_name, sizeof(gd->disk_name), "rnbd%d",
+		 dev->minor_idx);
+	set_capacity(gd, rnbd_clt_whole_blocks(rsp->nsectors,
+					       rsp->logical_block_size));
+	set_disk_ro(gd, dev->access_mode == RNBD_ACCESS_RO);
+	return 0;
+}
+
+static int rnbd_clt_dev_add_disk(struct rnbd_clt_dev *dev)
+{
+	int err;
+
+	/* For the disk, until rnbd_clt_bdev_free_disk(). */
+	kobject_get(&dev->kobj);
+	err = add_disk(dev->gd);
+	if (err)
+		kobject_put(&dev->kobj);
+	else
+		dev->added = true;
+	return err;
+}
+
+static void rnbd_clt_dev_del_disk(struct rnbd_clt_dev *dev)
+{
+	if (dev->added && dev->forced)
+		blk_mark_disk_dead(dev->gd);
+	if (dev->added)
+		del_gendisk(dev->gd);
+	if (dev->gd)
+		put_disk(dev->gd);
+	if (dev->minor_idx >= 0)
+		ida_free(&rnbd_clt_minors, dev->minor_idx);
+}
+
+/* ------------------------------------------------------- map and unmap ---- */
+
+static void rnbd_clt_remove_work(struct work_struct *work);
+
+static struct rnbd_clt_dev *
+rnbd_clt_dev_alloc(const struct rnbd_clt_map_opts *opts)
+{
+	struct rnbd_clt_dev *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+
+	if (!dev)
+		return NULL;
+	dev->path = kstrdup(opts->device_path, GFP_KERNEL);
+	if (!dev->path) {
+		kfree(dev);
+		return NULL;
+	}
+	dev->access_mode = opts->access_mode;
+	dev->minor_idx = -1;
+	mutex_init(&dev->open_lock);
+	INIT_WORK(&dev->recover_work, rnbd_clt_recover_work);
+	INIT_WORK(&dev->remove_work, rnbd_clt_remove_work);
+	init_completion(&dev->removed);
+	kobject_init(&dev->kobj, &rnbd_clt_dev_ktype);
+	atomic_inc(&rnbd_clt_dev_cnt);
+	return dev;
+}
+
+/**
+ * rnbd_clt_dev_release() - the last reference to a device is gone
+ * @kobj: its kobject
+ */
+void rnbd_clt_dev_release(struct kobject *kobj)
+{
+	struct rnbd_clt_dev *dev = container_of(kobj, struct rnbd_clt_dev,
+						kobj);
+
+	kfree(dev->path);
+	kfree(dev);
+	if (atomic_dec_and_test(&rnbd_clt_dev_cnt))
+		wake_up_var(&rnbd_clt_dev_cnt);
+}
+
+/*
+ * Show the device to the world. Once there is an unmap_device, somebody else can
+ * have unmapped it: that comes last, and nothing may be touched after it.
+ */
+static int rnbd_clt_dev_publish(struct rnbd_clt_dev *dev)
+{
+	int err;
+
+	err = rnbd_clt_dev_add_disk(dev);
+	if (err)
+		return err;
+	err = rnbd_clt_sysfs_add_dev(dev);
+	if (err)
+		return err;
+	pr_info("%s (%s@%s): mapped, %llu sectors\n", dev->gd->disk_name,
+		dev->path, dev->sess->name, get_capacity(dev->gd));
+	rnbd_clt_dev_uevent(dev, KOBJ_ONLINE);
+	return rnbd_clt_sysfs_add_unmap(dev);
+}
+
+static int rnbd_clt_dev_attach(struct rnbd_clt_dev *dev)
+{
+	struct rnbd_dev_limits rsp;
+	int err;
+
+	err = rnbd_clt_dev_open_remote(dev, &rsp);
+	if (err)
+		return err;
+	err = rnbd_clt_dev_alloc_disk(dev, &rsp);
+	if (err)
+		return err;
+	err = rnbd_clt_dev_go(dev);
+	if (err)
+		return err;
+	return rnbd_clt_dev_publish(dev);
+}
+
+/*
+ * Take apart what there is of an unmapped device. In this order: what it waits
+ * for must end, nobody may find it any more, nobody may work on it, then it goes
+ * layer by layer.
+ */
+static void rnbd_clt_dev_remove(struct rnbd_clt_dev *dev)
+{
+	rnbd_clt_sess_cut(dev->sess);
+	rnbd_clt_sysfs_del_dev(dev);
+	cancel_work_sync(&dev->recover_work);
+	rnbd_clt_dev_del_disk(dev);
+	rnbd_clt_dev_close_remote(dev);
+	rnbd_clt_sess_leave(dev);
+}
+
+static bool rnbd_clt_dev_retire(struct rnbd_clt_dev *dev, bool force)
+{
+	bool ours;
+
+	spin_lock_irq(&dev->sess->lock);
+	ours = rnbd_clt_dev_move(dev, RNBD_CLT_DEV_UNMAPPED);
+	if (ours)
+		dev->forced = force;
+	spin_unlock_irq(&dev->sess->lock);
+	return ours;
+}
+
+/**
+ * rnbd_clt_map() - map a device
+ * @opts: what and how
+ *
+ * Context: process, sleeps for as long as it takes to connect.
+ * Return: 0 and the disk is there, or a negative errno and nothing is left.
+ */
+int rnbd_clt_map(const struct rnbd_clt_map_opts *opts)
+{
+	struct rnbd_clt_dev *dev;
+	int err;
+
+	if (!try_module_get(THIS_MODULE))
+		return -ENODEV;
+	dev = rnbd_clt_dev_alloc(opts);
+	if (!dev) {
+		err = -ENOMEM;
+		goto put_module;
+	}
+	err = rnbd_clt_sess_join(dev, opts);
+	if (err)
+		goto put_dev;
+	err = rnbd_clt_dev_attach(dev);
+	if (!err)
+		return 0;
+
+	pr_err("%s@%s: cannot be mapped: %pe\n", opts->device_path,
+	       opts->sessname, ERR_PTR(err));
+	rnbd_clt_dev_retire(dev, false);
+	rnbd_clt_dev_remove(dev);
+put_dev:
+	kobject_put(&dev->kobj);
+put_module:
+	module_put(THIS_MODULE);
+	return err;
+}
+
+/**
+ * rnbd_clt_unmap_begin() - decide that a device goes
+ * @dev: mapped, and its folder in sysfs does not go meanwhile
+ * @force: even if somebody has it open
+ *
+ * On success nobody else will unmap it, nobody can open it any more, and its I/O
+ * fails; rnbd_clt_unmap_finish() must follow.
+ *
+ * Context: process. With @force it waits for nothing.
+ * Return: 0; -EBUSY if somebody has it open, -EALREADY if it is being unmapped,
+ * -EINTR if the caller was killed while somebody was opening it.
+ */
+int rnbd_clt_unmap_begin(struct rnbd_clt_dev *dev, bool force)
+{
+	int err = 0;
+
+	if (force)
+		return rnbd_clt_dev_retire(dev, true) ? 0 : -EALREADY;
+
+	if (READ_ONCE(dev->state) == RNBD_CLT_DEV_UNMAPPED)
+		return -EALREADY;
+	if (mutex_lock_killable(&dev->gd->open_mutex))
+		return -EINTR;
+	if (disk_openers(dev->gd))
+		err = -EBUSY;
+	else if (!rnbd_clt_dev_retire(dev, false))
+		err = -EALREADY;
+	mutex_unlock(&dev->gd->open_mutex);
+	return err;
+}
+
+static void rnbd_clt_remove_work(struct work_struct *work)
+{
+	struct rnbd_clt_dev *dev = container_of(work, struct rnbd_clt_dev,
+						remove_work);
+
+	pr_info("%s (%s@%s): unmapped%s\n", dev->gd->disk_name, dev->path,
+		dev->sess->name, dev->forced ? " by force" : "");
+	rnbd_clt_dev_remove(dev);
+	complete(&dev->removed);
+	kobject_put(&dev->kobj);
+	module_put(THIS_MODULE);
+}
+
+/**
+ * rnbd_clt_unmap_finish() - take a device away
+ * @dev: the caller holds a reference, and no protection of its folder
+ * @force: as for rnbd_clt_unmap_begin()
+ *
+ * Returns when it is gone. If it was forced, and the session cannot be cut off
+ * for the sake of other devices on it, what the server does not answer may take
+ * longer: node and folder are gone then, the rest follows by itself.
+ *
+ * Context: process, sleeps.
+ */
+void rnbd_clt_unmap_finish(struct rnbd_clt_dev *dev, bool force)
+{
+	/* Waits for disks and for RTRS, so it is none for a reclaim queue. */
+	queue_work(system_unbound_wq, &dev->remove_work);
+	while (!wait_for_completion_timeout(&dev->removed,
+					    RNBD_CLT_FORCE_TIMEOUT)) {
+		if (!force || READ_ONCE(dev->cut))
+			continue;
+		pr_warn("rnbd%d (%s): unmapped, but the server does not answer its requests; other devices use the session, so it is not cut off\n",
+			dev->minor_idx, dev->path);
+		return;
+	}
+}
+
+/* -------------------------------------------------------------- module ---- */
+
+static int __init rnbd_clt_init(void)
+{
+	int err = -ENOMEM;
+
+	rnbd_clt_wq = alloc_workqueue("rnbd_client",
+				      WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (!rnbd_clt_wq)
+		return err;
+	rnbd_clt_major = register_blkdev(0, "rnbd");
+	if (rnbd_clt_major < 0) {
+		err = rnbd_clt_major;
+		goto destroy_wq;
+	}
+	err = rnbd_clt_sysfs_init();
+	if (err)
+		goto unregister_blkdev;
+	return 0;
+
+unregister_blkdev:
+	unregister_blkdev(rnbd_clt_major, "rnbd");
+destroy_wq:
+	destroy_workqueue(rnbd_clt_wq);
+	return err;
+}
+
+/*
+ * A mapped device holds a reference on the module, so there is none, and no
+ * session; a writer to map_device that comes now gets none either.
+ *
+ * But some code of the module can still be running. The disk of a device that
+ * somebody held open goes when the core has dropped its reference on us. And who
+ * drops the last one is itself running here: the work that took a device apart,
+ * and the writer to its unmap_device, which sysfs no longer waits for, since it
+ * had to give up its protection for the file to be removed. Both only return
+ * after that, without sleeping, and a grace period of RCU tasks outlasts it.
+ */
+static void __exit rnbd_clt_exit(void)
+{
+	rnbd_clt_sysfs_exit();
+	wait_var_event(&rnbd_clt_dev_cnt, !atomic_read(&rnbd_clt_dev_cnt));
+	synchronize_rcu_tasks();
+	unregister_blkdev(rnbd_clt_major, "rnbd");
+	destroy_workqueue(rnbd_clt_wq);
+	ida_destroy(&rnbd_clt_minors);
+}
+
+module_init(rnbd_clt_init);
+module_exit(rnbd_clt_exit);
+
+MODULE_DESCRIPTION("RDMA network block device client");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * RNBD client: what its three files share.
+ *
+ * rnbd-clt.c		sessions and devices: how they come, recover and go
+ * rnbd-clt-io.c	what travels: block requests, and the administrative ones
+ * rnbd-clt-sysfs.c	what an administrator reads and writes
+ *
+ * Locks, outermost first:
+ *
+ * rnbd_clt_dev.open_lock	mutex, one OPEN of a device at a time
+ * rnbd_clt_sess.mutex		mutex, a session comes, goes, gets or loses a device
+ * list of sessions		mutex, in rnbd-clt.c; for its list and user counts
+ * rnbd_clt_sess.lock		spinlock, irqs off; states of devices, link events
+ *
+ * Never wait for a sysfs folder to go while holding one of them: a writer in
+ * that folder may be waiting for it.
+ */
+#ifndef RNBD_CLT_H
+#define RNBD_CLT_H
+
+#include <linux/blk-mq.h>
+#include <linux/completion.h>
+#include <linux/kobject.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/scatterlist.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "rnbd-proto.h"
+#include "rtrs/rtrs.h"
+
+/* Most paths of one map_device line; a server takes no more for a session. */
+#define RNBD_CLT_MAX_PATHS	128
+
+/**
+ * enum rnbd_clt_dev_state - where a device is in its life
+ * @RNBD_CLT_DEV_INIT: being mapped, not open on the server yet
+ * @RNBD_CLT_DEV_OPEN: open on the server, I/O flows
+ * @RNBD_CLT_DEV_CLOSED: the server is lost or closed it, I/O fails
+ * @RNBD_CLT_DEV_UNMAPPED: going away, for good
+ *
+ * rnbd_clt_dev_move() has the table of moves.
+ */
+enum rnbd_clt_dev_state {
+	RNBD_CLT_DEV_INIT,
+	RNBD_CLT_DEV_OPEN,
+	RNBD_CLT_DEV_CLOSED,
+	RNBD_CLT_DEV_UNMAPPED,
+};
+
+/**
+ * struct rnbd_clt_sess - a session with one server
+ * @rtrs: the connection, NULL while there is none
+ * @attrs: what it can do
+ * @max_segments: scatterlist entries in each &struct rnbd_iu
+ * @tag_set: its requests, shared by its devices; a tag is a chunk number
+ * @mutex: see below
+ * @lock: see below
+ * @devs: its devices, &rnbd_clt_dev.node
+ * @losses: how often it has lost its last path; what was opened before counts
+ *	for nothing after
+ * @node: in the list of sessions
+ * @users: devices and writers to map_device that hold it
+ * @name: constant
+ *
+ * It is a name first of all: it is in the list from the first writer who wants
+ * it to the last device or writer that lets it go. Whether it is connected is
+ * another matter, decided under @mutex by whoever finds it so: the first to want
+ * a device on it connects it, the last device to leave closes it. So a writer
+ * that comes while it is being connected or closed waits for the outcome, and
+ * there are no half sessions.
+ *
+ * @rtrs, @attrs, @max_segments and @tag_set are written under @mutex, while no
+ * device is on @devs, and constant as long as one is. @devs changes under @mutex
+ * and @lock. @losses, and states of the devices, change under @lock. @node and
+ * @users belong to the lock of the list.
+ */
+struct rnbd_clt_sess {
+	struct rtrs_clt_sess	*rtrs;
+	struct rtrs_clt_attrs	attrs;
+	unsigned int		max_segments;
+	struct blk_mq_tag_set	tag_set;
+
+	struct mutex		mutex;
+	spinlock_t		lock;
+	struct list_head	devs;
+	unsigned int		losses;
+
+	struct list_head	node;
+	unsigned int		users;
+	char			name[RNBD_NAME_LEN];
+};
+
+/**
+ * struct rnbd_clt_dev - a mapped device
+ * @rtrs: as its session's
+ * @state: see rnbd_clt_dev_move()
+ * @device_id: the server's number for it
+ * @epoch: how often it has been opened; tells old answers from new ones
+ * @sess: its session; valid from rnbd_clt_sess_join() to rnbd_clt_sess_leave()
+ * @node: in &rnbd_clt_sess.devs
+ * @gd: its disk; valid as long as @sess is
+ * @minor_idx: the N of rnbdN, or -1
+ * @added: @gd has been added
+ * @access_mode: constant
+ * @path: on the server; constant
+ * @link_name: of its link in devices/, or NULL
+ * @open_lock: one OPEN, and one change of size, at a time
+ * @remote: the server has it open, unless the session has been lost since
+ * @losses: &rnbd_clt_sess.losses when it was opened
+ * @offline_due: userspace is to be told that it is lost
+ * @reopen_due: it is to be opened again
+ * @recover_work: does both, on &rnbd_clt_wq
+ * @forced: unmap has been forced: what is in flight need not be waited for
+ * @cut: the session was cut off for its sake
+ * @remove_work: takes it apart
+ * @removed: done when that has happened
+ * @kobj: the folder rnbd/ in that of the disk, and the reference count
+ *
+ * The first group is read by every request and written only when the device is
+ * opened or changes state, under &rnbd_clt_sess.lock. @state OPEN is published
+ * after @device_id and @epoch, which only change while no request can look at
+ * them. @offline_due, @reopen_due, @forced and @cut change under that lock too.
+ * @remote and @losses belong to whoever opens it (rnbd_clt_map() at first, then
+ * who holds @open_lock), to the lock while it is open, and to @remove_work once
+ * that has stopped the others.
+ *
+ * References: one for the mapping, which rnbd_clt_remove_work() or a failing
+ * rnbd_clt_map() drops, and one of the disk, which outlives the mapping where
+ * somebody still has it open. Each mapping also holds one on the module.
+ */
+struct rnbd_clt_dev {
+	struct rtrs_clt_sess	*rtrs;
+	enum rnbd_clt_dev_state	state;
+	u32			device_id;
+	u32			epoch;
+
+	struct rnbd_clt_sess	*sess ____cacheline_aligned_in_smp;
+	struct list_head	node;
+	struct gendisk		*gd;
+	int			minor_idx;
+	bool			added;
+	enum rnbd_access_mode	access_mode;
+	char			*path;
+	char			*link_name;
+
+	struct mutex		open_lock;
+	bool			remote;
+	unsigned int		losses;
+
+	bool			offline_due;
+	bool			reopen_due;
+	struct work_struct	recover_work;
+
+	bool			forced;
+	bool			cut;
+	struct work_struct	remove_work;
+	struct completion	removed;
+
+	struct kobject		kobj;
+};
+
+/**
+ * struct rnbd_clt_map_opts - what a line written to map_device asks for
+ * @sessname: name of the session
+ * @device_path: path on the server
+ * @access_mode: how to open it
+ * @nr_poll_queues: number of polled queues
+ * @nr_poll_given: the line says so
+ * @paths: addresses, for a session that does not exist yet
+ * @path_cnt: number of @paths
+ * @path_err: what is wrong with them, of no interest to a session that exists
+ */
+struct rnbd_clt_map_opts {
+	const char		*sessname;
+	const char		*device_path;
+	enum rnbd_access_mode	access_mode;
+	unsigned int		nr_poll_queues;
+	bool			nr_poll_given;
+	struct rtrs_path_addr	*paths;
+	unsigned int		path_cnt;
+	int			path_err;
+};
+
+/* rnbd-clt.c */
+
+int rnbd_clt_map(const struct rnbd_clt_map_opts *opts);
+int rnbd_clt_unmap_begin(struct rnbd_clt_dev *dev, bool force);
+void rnbd_clt_unmap_finish(struct rnbd_clt_dev *dev, bool force);
+int rnbd_clt_reopen(struct rnbd_clt_dev *dev);
+int rnbd_clt_resize(struct rnbd_clt_dev *dev, u64 sectors);
+void rnbd_clt_dev_disowned(struct rnbd_clt_dev *dev, u32 epoch);
+void rnbd_clt_dev_release(struct kobject *kobj);
+
+/* rnbd-clt-io.c */
+
+int rnbd_clt_alloc_tag_set(struct rnbd_clt_sess *sess);
+void rnbd_clt_free_tag_set(struct rnbd_clt_sess *sess);
+bool rnbd_clt_limits_ok(const struct rnbd_dev_limits *rsp);
+void rnbd_clt_set_limits(struct queue_limits *lim,
+			 const struct rnbd_clt_sess *sess,
+			 const struct rnbd_dev_limits *rsp);
+sector_t rnbd_clt_whole_blocks(u64 sectors, unsigned int block_size);
+int rnbd_clt_sess_info(struct rtrs_clt_sess *rtrs);
+void rnbd_clt_sess_info_nowait(struct rtrs_clt_sess *rtrs);
+int rnbd_clt_send_open(struct rtrs_clt_sess *rtrs, const char *path,
+		       enum rnbd_access_mode mode,
+		       struct rnbd_dev_limits *rsp);
+int rnbd_clt_send_close(struct rtrs_clt_sess *rtrs, u32 device_id);
+
+/* rnbd-clt-sysfs.c */
+
+extern const struct kobj_type rnbd_clt_dev_ktype;
+
+int rnbd_clt_sysfs_init(void);
+void rnbd_clt_sysfs_exit(void);
+int rnbd_clt_sysfs_add_dev(struct rnbd_clt_dev *dev);
+int rnbd_clt_sysfs_add_unmap(struct rnbd_clt_dev *dev);
+void rnbd_clt_sysfs_del_dev(struct rnbd_clt_dev *dev);
+
+#endif /* RNBD_CLT_H */
