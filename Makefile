@@ -5,7 +5,7 @@
 
 ifneq ($(KERNELRELEASE),)
 
-rnbd-client-y	:= rnbd-clt.o rnbd-clt-io.o rnbd-clt-sysfs.o
+rnbd-client-y	:= rnbd-clt.o rnbd-clt-dev.o rnbd-clt-io.o rnbd-clt-sysfs.o
 rnbd-server-y	:= rnbd-srv.o rnbd-srv-dev.o rnbd-srv-sysfs.o
 
 obj-$(CONFIG_BLK_DEV_RNBD_CLIENT)	+= rnbd-client.o

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * RNBD client: what its three files share.
+ * RNBD client: what its files share.
  *
- * rnbd-clt.c		sessions and devices: how they come, recover and go
+ * rnbd-clt.c		sessions and disks: how they come and go
+ * rnbd-clt-dev.c	a device and the server: open, lost, open again
  * rnbd-clt-io.c	what travels: block requests, and the administrative ones
  * rnbd-clt-sysfs.c	what an administrator reads and writes
  *
@@ -83,8 +84,8 @@ struct rnbd_clt_sess {
 	unsigned int		max_segments;
 	struct blk_mq_tag_set	tag_set;
 
-	struct mutex		mutex;
-	spinlock_t		lock;
+	struct mutex		mutex; /* see below */
+	spinlock_t		lock; /* see below */
 	struct list_head	devs;
 	unsigned int		losses;
 
@@ -146,7 +147,7 @@ struct rnbd_clt_dev {
 	char			*path;
 	char			*link_name;
 
-	struct mutex		open_lock;
+	struct mutex		open_lock; /* OPEN, size */
 	bool			remote;
 	unsigned int		losses;
 
@@ -184,15 +185,28 @@ struct rnbd_clt_map_opts {
 	int			path_err;
 };
 
+extern struct workqueue_struct *rnbd_clt_wq;
+
 /* rnbd-clt.c */
 
 int rnbd_clt_map(const struct rnbd_clt_map_opts *opts);
 int rnbd_clt_unmap_begin(struct rnbd_clt_dev *dev, bool force);
 void rnbd_clt_unmap_finish(struct rnbd_clt_dev *dev, bool force);
+void rnbd_clt_dev_release(struct kobject *kobj);
+
+/* rnbd-clt-dev.c */
+
+bool rnbd_clt_dev_move(struct rnbd_clt_dev *dev, enum rnbd_clt_dev_state to);
+bool rnbd_clt_dev_lost(struct rnbd_clt_dev *dev);
+void rnbd_clt_dev_disowned(struct rnbd_clt_dev *dev, u32 epoch);
+int rnbd_clt_dev_go(struct rnbd_clt_dev *dev);
+int rnbd_clt_dev_open_remote(struct rnbd_clt_dev *dev,
+			     struct rnbd_dev_limits *rsp);
+void rnbd_clt_dev_close_remote(struct rnbd_clt_dev *dev);
+void rnbd_clt_dev_uevent(struct rnbd_clt_dev *dev, enum kobject_action action);
 int rnbd_clt_reopen(struct rnbd_clt_dev *dev);
 int rnbd_clt_resize(struct rnbd_clt_dev *dev, u64 sectors);
-void rnbd_clt_dev_disowned(struct rnbd_clt_dev *dev, u32 epoch);
-void rnbd_clt_dev_release(struct kobject *kobj);
+void rnbd_clt_recover_work(struct work_struct *work);
 
 /* rnbd-clt-io.c */
 
