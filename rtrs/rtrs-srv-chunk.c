@@ -102,7 +102,7 @@ static int rtrs_srv_ops_alloc(struct rtrs_srv_path *path)
  * What has been allocated when this fails is the path's all the same.
  *
  * Context: process, sleeps.
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENOMEM, or -ECONNABORTED if the path is being closed.
  */
 int rtrs_srv_chunks_alloc(struct rtrs_srv_path *path)
 {
@@ -120,6 +120,9 @@ int rtrs_srv_chunks_alloc(struct rtrs_srv_path *path)
 			return -ENOMEM;
 	}
 	for (nr = 0; nr < path->queue_depth; nr++) {
+		/* it can take long, and who closes the path waits for us */
+		if (READ_ONCE(path->state) != RTRS_SRV_PATH_CONNECTING)
+			return -ECONNABORTED;
 		err = rtrs_srv_chunk_alloc(&path->ops[nr]);
 		if (err)
 			return err;

@@ -233,9 +233,11 @@ static void rtrs_srv_chain_rsp(struct rtrs_srv_chain *chain,
 static void rtrs_srv_sync_for_device(const struct rtrs_srv_op *op, size_t len)
 {
 	struct ib_device *dev = op->path->dev;
+	u32 start = op->in_place ? 0 : op->usr_off;
+	u32 end = min_t(u32, op->off + RTRS_MAX_REQ_LEN,
+			rtrs_srv_conf.chunk_size);
 
-	ib_dma_sync_single_for_device(dev, op->chunk_dma,
-				      rtrs_srv_conf.chunk_size,
+	ib_dma_sync_single_for_device(dev, op->chunk_dma + start, end - start,
 				      DMA_BIDIRECTIONAL);
 	if (len && !op->in_place)
 		ib_dma_sync_single_for_device(dev, op->buf_dma, len,
@@ -456,6 +458,7 @@ static void rtrs_srv_op_start(struct rtrs_srv_op *op)
 	int err;
 
 	op->dir = DMA_TO_DEVICE;
+	op->usr_off = 0;
 	op->data_len = 0;
 	op->in_place = false;
 	op->invalidate = false;

@@ -26,10 +26,14 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/delay.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "rtrs-srv.h"
+
+/* How long a client waits for its old session of the same name to end. */
+#define RTRS_SRV_NAME_TIMEOUT	(10 * HZ)
 
 /* To which states may a path move? */
 static const u8 rtrs_srv_path_moves[] = {
@@ -222,29 +226,50 @@ static int rtrs_srv_path_send_info(struct rtrs_srv_path *path)
 	return err;
 }
 
-/* Is the path complete, and may its session have that name? */
-static int rtrs_srv_path_introduce(struct rtrs_srv_path *path)
+/* Is the path complete? Then it can be given receives. */
+static int rtrs_srv_path_complete(struct rtrs_srv_path *path)
 {
-	const struct rtrs_msg_info_req *req = path->info_iu->buf;
-	int err;
+	int err = 0;
 	u16 cid;
 
 	/* waits for a connection that is being accepted right now */
 	guard(mutex)(&rtrs_srv_mutex);
 	if (path->con_cnt != path->con_num)
 		return -EPROTO;
-	for (cid = 0; cid < path->con_num; cid++) {
+	for (cid = 0; cid < path->con_num && !err; cid++)
 		err = rtrs_srv_con_post_recvs(path->cons[cid]);
-		if (err)
-			return err;
-	}
+	return err;
+}
+
+static int rtrs_srv_path_set_name(struct rtrs_srv_path *path, const char *name)
+{
+	int err;
+
+	guard(mutex)(&rtrs_srv_mutex);
+	err = rtrs_srv_sess_set_name(path->sess, name);
+	path->slots = path->sess->slots;
+	return err;
+}
+
+/* May its session have that name? One that is about to end is waited for. */
+static int rtrs_srv_path_introduce(struct rtrs_srv_path *path)
+{
+	const struct rtrs_msg_info_req *req = path->info_iu->buf;
+	const char *name = (const char *)req->sessname;
+	unsigned long end = jiffies + RTRS_SRV_NAME_TIMEOUT;
+	int err;
+
 	if (!rtrs_info_req_ok(req, path->info_len))
 		return -EPROTO;
-	err = rtrs_srv_sess_set_name(path->sess, (const char *)req->sessname);
+	err = rtrs_srv_path_set_name(path, name);
+	while (err == -EBUSY && time_before(jiffies, end) &&
+	       READ_ONCE(path->state) == RTRS_SRV_PATH_CONNECTING) {
+		msleep(20);
+		err = rtrs_srv_path_set_name(path, name);
+	}
 	if (err == -EEXIST)
 		rtrs_srv_err(path, "the name %s is in use by another session\n",
-			     req->sessname);
-	path->slots = path->sess->slots;
+			     name);
 	return err;
 }
 
@@ -253,6 +278,9 @@ static int rtrs_srv_path_establish(struct rtrs_srv_path *path)
 {
 	int err;
 
+	err = rtrs_srv_path_complete(path);
+	if (err)
+		return err;
 	err = rtrs_srv_path_introduce(path);
 	if (err)
 		return err;

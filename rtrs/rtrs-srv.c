@@ -182,14 +182,25 @@ static bool rtrs_srv_name_printable(const char *name)
 	return true;
 }
 
-static bool rtrs_srv_name_in_use(const char *name)
+static bool rtrs_srv_sess_ending(const struct rtrs_srv_sess *sess)
 {
-	struct rtrs_srv_sess *sess;
+	const struct rtrs_srv_path *path;
+
+	list_for_each_entry(path, &sess->paths, entry)
+		if (READ_ONCE(path->state) != RTRS_SRV_PATH_CLOSING)
+			return false;
+	return true;
+}
+
+/* A client that comes back at once is not to stumble over its old session. */
+static int rtrs_srv_name_check(const char *name)
+{
+	const struct rtrs_srv_sess *sess;
 
 	list_for_each_entry(sess, &rtrs_srv_sessions, entry)
 		if (sess->named && !strcmp(sess->name, name))
-			return true;
-	return false;
+			return rtrs_srv_sess_ending(sess) ? -EBUSY : -EEXIST;
+	return 0;
 }
 
 static int rtrs_srv_sess_alloc_slots(struct rtrs_srv_sess *sess)
@@ -215,8 +226,8 @@ static int rtrs_srv_sess_alloc_slots(struct rtrs_srv_sess *sess)
  * The first to say so names the session, all others have to agree.
  *
  * Context: process, under rtrs_srv_mutex.
- * Return: 0; -EEXIST if another session has that name, -EINVAL if this one has
- * another or the name cannot be printed, or -ENOMEM.
+ * Return: 0; -EEXIST if another session has that name, -EBUSY if that is about to
+ * end, -EINVAL if this one has another or the name cannot be printed, or -ENOMEM.
  */
 int rtrs_srv_sess_set_name(struct rtrs_srv_sess *sess, const char *name)
 {
@@ -227,8 +238,9 @@ int rtrs_srv_sess_set_name(struct rtrs_srv_sess *sess, const char *name)
 		return strcmp(sess->name, name) ? -EINVAL : 0;
 	if (!rtrs_srv_name_printable(name))
 		return -EINVAL;
-	if (rtrs_srv_name_in_use(name))
-		return -EEXIST;
+	err = rtrs_srv_name_check(name);
+	if (err)
+		return err;
 	err = rtrs_srv_sess_alloc_slots(sess);
 	if (err)
 		return err;

@@ -146,7 +146,8 @@ struct rtrs_clt_attrs {
  * @data_len: bytes in @sg
  * @done: called once with @priv, and 0 or the negative errno of the server or of
  *	RTRS (-ECONNABORTED: no path left). In softirq or process context; must not
- *	sleep. The permit is the caller's again from then on.
+ *	sleep. The permit is the caller's again from then on, and a new request may
+ *	be sent with it from inside.
  * @priv: for @done
  *
  * The structure itself is only read during rtrs_clt_request().
@@ -195,7 +196,7 @@ void rtrs_clt_close(struct rtrs_clt_sess *sess);
  * @sess: the session
  *
  * Ends all requests under way with -ECONNABORTED, and fails new ones.
- * rtrs_clt_close() is still needed.
+ * rtrs_clt_close() is still needed. Calling it again does no harm.
  *
  * Context: process, sleeps. Not from a callback of the session.
  */
@@ -276,8 +277,8 @@ struct rtrs_srv_op;
  *	fill it
  * @msg: a private copy of the user message, aligned for any type
  * @msg_len: bytes in @msg: what the client sent, cut to the user's max_msg_len
- * @data: the data, physically contiguous and addressable, or NULL. Of a read it
- *	may hold old memory: only what the user filled is to be answered
+ * @data: the data, in a compound page of its own from its start on, or NULL. Of a
+ *	read it may hold old memory: only what the user filled is to be answered
  * @data_len: bytes in @data; of a read, what the client wants at most
  *
  * The structure is valid during the call, what it points to until the request
@@ -328,7 +329,8 @@ struct rtrs_srv_ctx *rtrs_srv_open(const struct rtrs_srv_ops *ops, u16 port);
  * rtrs_srv_close() - stop listening and end all sessions
  * @ctx: the context, gone afterwards
  *
- * Waits until the last request has been answered, orphans included.
+ * Waits until the last request has been answered, orphans included, and the last
+ * callback has returned.
  *
  * Context: process, sleeps.
  */
@@ -341,7 +343,8 @@ void rtrs_srv_close(struct rtrs_srv_ctx *ctx);
  * @len: bytes of a read's data that were filled, and no more are sent; 0 for a
  *	write
  *
- * Context: any but hard interrupt; does not sleep.
+ * Context: any but hard interrupt, also inside of the request() callback; does not
+ * sleep.
  */
 void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len);
 
