@@ -32,7 +32,28 @@ modules_install:
 clean:
 	$(KBUILD) clean
 
-.PHONY: modules modules_install clean
+# The kernel that the virtual machines boot; it need not be the running one.
+rig:
+	$(VM)/setup
+	$(MAKE) modules KDIR=$$($(VM)/kdir)
+
+demo: rig
+	tools/testing/demo.sh
+
+test: rig
+	tools/testing/selftests/rnbd/run.sh
+
+test-long: rig
+	tools/testing/selftests/rnbd/run.sh --long
+
+bench: rig
+	tools/testing/bench/bench
+
+check:
+	$(VM)/setup
+	tools/testing/check.sh
+
+.PHONY: modules modules_install clean rig demo test test-long bench check
 .DEFAULT_GOAL := modules
 
 endif

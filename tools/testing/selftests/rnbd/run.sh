@@ -1,0 +1,116 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Run the tests t-*.sh beside this file, each in a VM of its own, and put their
+# TAP together. The last line is "N passed, N failed".
+#
+#	run.sh [--long] [--jobs N] [TEST...]	TEST: map, t-map or t-map.sh
+#
+# Output and kernel messages of each are kept in tools/testing/.cache/results.
+# A test may ask for options of vm/run in a comment "# VM: ...", and for more
+# of them, with --long, in "# VM-LONG: ...".
+
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../../../.." && pwd)
+results=$top/tools/testing/.cache/results
+
+jobs=2
+while [ $# -gt 0 ]; do
+	case $1 in
+	--long) export RNBD_LONG=1 ;;
+	--jobs) jobs=$2; shift ;;
+	-*) sed -n '5,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+	*) break ;;
+	esac
+	shift
+done
+
+for m in rtrs/rtrs-core rtrs/rtrs-client rtrs/rtrs-server rnbd-client rnbd-server; do
+	[ -e "$top/$m.ko" ] || { echo "run.sh: no $m.ko; run make first" >&2; exit 2; }
+done
+
+tests=()
+if [ $# = 0 ]; then
+	tests=("$here"/t-*.sh)
+else
+	for t; do
+		t=$(basename "$t" .sh)
+		tests+=("$here/t-${t#t-}.sh")
+	done
+fi
+for t in "${tests[@]}"; do
+	[ -f "$t" ] || { echo "run.sh: no test $(basename "$t" .sh)" >&2; exit 2; }
+done
+
+mkdir -p "$results"
+
+run_one()	# test
+{
+	local name start=$SECONDS options status
+	name=$(basename "$1" .sh)
+	options=$(sed -n 's/^# VM: //p' "$1" | tr '\n' ' ')
+	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n 's/^# VM-LONG: //p' "$1")"
+
+	# shellcheck disable=SC2086 # a list
+	"$top/tools/testing/vm/run" --console "$results/$name.console" \
+		$options "$1" > "$results/$name.tap" 2>&1 < /dev/null
+	status=$?
+	echo "$status $((SECONDS - start))" > "$results/$name.status"
+}
+
+# Renumber a test's points, after those of the tests before it, and make sure
+# that it has all of them.
+show()		# test
+{
+	local name status seconds
+	name=$(basename "$1" .sh)
+	read -r status seconds < "$results/$name.status" || status=lost
+	echo "# $name: $seconds s"
+	awk -v name="$name" -v n="$points" -v status="$status" '
+		/^(not )?ok [0-9]+/ {
+			bad = /^not/
+			failed += bad
+			sub(/^(not )?ok [0-9]+ -? */, "")
+			print (bad ? "not " : "") "ok " ++n " - " name ": " $0
+			mine++
+			next
+		}
+		/^1\.\.[0-9]+/ { plan = substr($0, 4) + 0; next }
+		/^TAP version/ { next }
+		{ print ($0 ~ /^#/ ? "" : "# ") $0 }
+		function lost(why) { print "not ok " ++n " - " name ": " why }
+		END {
+			if (plan == "")
+				lost("ended without its plan, status " status)
+			else if (plan != mine)
+				lost("has " mine " points, planned " plan)
+			else if (status != 0 && !failed)
+				lost("status " status)
+		}' "$results/$name.tap" | tee -a "$results/all.tap"
+	points=$(grep -cE '^(not )?ok ' "$results/all.tap")
+}
+
+trap 'kill $(jobs -p) 2>/dev/null; exit 130' INT TERM HUP
+points=0
+: > "$results/all.tap"
+echo "TAP version 13"
+started=0 pids=()
+for t in "${tests[@]}"; do
+	rm -f "$results/$(basename "$t" .sh)".*
+done
+for ((shown = 0; shown < ${#tests[@]}; shown++)); do
+	for ((; started < ${#tests[@]} && started < shown + jobs; started++)); do
+		run_one "${tests[started]}" &
+		pids[started]=$!
+	done
+	wait "${pids[shown]}"
+	show "${tests[shown]}"
+done
+
+failed=$(grep -c '^not ok' "$results/all.tap")
+skipped=$(grep -c '^ok .* # SKIP' "$results/all.tap")
+echo "1..$points"
+[ "$skipped" = 0 ] || echo "# $skipped skipped"
+echo "$((points - failed - skipped)) passed, $failed failed"
+[ "$failed" = 0 ] && [ "$points" != 0 ]

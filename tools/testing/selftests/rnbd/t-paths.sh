@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Several paths in a session: all are used, and when one fails its requests go on
+# over the others, without an error and without a wrong block. When the last has
+# failed, I/O ends with an error, at once, and nothing hangs.
+. "$(dirname "$0")/lib.sh"
+
+requests()	# session N
+{
+	awk '{print $1 + $3}' "$(clt_path "$1" "$2")/stats/rdma"
+}
+
+failed_over()	# session N
+{
+	awk '{print $6}' "$(clt_path "$1" "$2")/stats/rdma"
+}
+
+start_fio()
+{
+	fio_verify "$dev" --bsrange=512-124k --iodepth=64 --size=64m --loops=100 \
+		--time_based --runtime="$1" > /run/fio.bg 2>&1 &
+	fio=$!
+	sleep 2
+}
+
+fio_ends_well()
+{
+	wait $fio || { cat /run/fio.bg; return 1; }
+}
+
+fio_ends_badly()
+{
+	! wait $fio
+}
+
+rxe_up 1 2 3
+ram_disks 1 128
+load_server
+load_client
+
+check 'a session with three paths' map_disk multi /dev/ram0 "$(path 1)" "$(path 2)" "$(path 3)"
+for policy in round-robin min-inflight; do
+	echo $policy > $RTRS_CLT/multi/mpath_policy
+	before=("$(requests multi 1)" "$(requests multi 2)" "$(requests multi 3)")
+	check "$policy: I/O with verification" fio_verify "$dev" --bs=4k --iodepth=64 --io_size=4m \
+		--size=64m
+	for n in 1 2 3; do
+		check "$policy: path $n is used" \
+			test $(($(requests multi $n) - before[n - 1])) -gt 50
+	done
+done
+
+start_fio 12
+echo 1 > "$(srv_path multi 1)/disconnect"
+check 'the server ends a path under I/O' wait_for 10 path_is multi 1 disconnected
+sleep 2
+check 'the device of another goes away under I/O' rdma link delete rxe2
+check 'that path has ended' wait_for 10 path_is multi 2 disconnected
+check 'I/O went on, all blocks are right' fio_ends_well
+check 'requests have failed over' test $(($(failed_over multi 1) + $(failed_over multi 2) +
+					   $(failed_over multi 3))) -gt 0
+is 'the device is open' "$(disk_attr "$dev" state)" open
+
+start_fio 20
+echo 1 > "$(srv_path multi 3)/disconnect"
+check 'the last path ends under I/O' wait_for 10 path_is multi 3 disconnected
+check 'I/O ends with an error' fio_ends_badly
+check 'the device is closed' wait_for 5 eval '[ "$(disk_attr $dev state)" = closed ]'
+check 'new I/O fails at once' eval "! timeout 5 dd if=/dev/$dev of=/dev/null bs=4k count=1 iflag=direct"
+is 'another device cannot be mapped on the session' \
+	"$(write_errno $CLT/map_device 'sessname=multi device_path=/dev/ram1')" ECONNABORTED
+check 'it can be unmapped' unmap_disk "$dev"
+check 'and mapped again' map_disk multi /dev/ram0 "$(path 1)"
+check 'and works' fio_verify "$dev" --bs=4k --iodepth=16 --io_size=1m --size=16m
+
+start_fio 20
+check 'the only device goes away under I/O' rdma link delete rxe1
+check 'I/O ends with an error then' fio_ends_badly
+check 'the device is closed then' wait_for 5 eval '[ "$(disk_attr $dev state)" = closed ]'
+check 'it can be unmapped then' unmap_disk "$dev"
+finish
