@@ -24,13 +24,13 @@ CONFIG	:= CONFIG_INFINIBAND_RTRS=m CONFIG_INFINIBAND_RTRS_CLIENT=m \
 KBUILD	= $(MAKE) -C $(KDIR) M=$(CURDIR) $(CONFIG)
 
 modules:
-	$(KBUILD) modules
+	+$(KBUILD) modules
 
 modules_install:
-	$(KBUILD) modules_install
+	+$(KBUILD) modules_install
 
 clean:
-	$(KBUILD) clean
+	+$(KBUILD) clean
 
 # The kernel that the virtual machines boot; it need not be the running one.
 rig:

@@ -170,7 +170,6 @@ static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 	switch (rtrs_clt_request(dev->rtrs, &req)) {
 	case 0:
 		return BLK_STS_OK;
-	case -EBUSY:
 	case -ENOMEM:
 		/* Maybe nothing of ours is in flight that would run us again. */
 		return BLK_STS_RESOURCE;
@@ -252,6 +251,10 @@ static const struct blk_mq_ops rnbd_clt_mq_ops = {
  * amiss then, the rest of the chunks stay idle. A request needs no more segments
  * than its pages are, and one for the page that a misaligned start adds.
  *
+ * When a tag set gets its second queue or loses it, the block layer freezes the
+ * first, and waits for its I/O. A queue that never has any comes first here and
+ * goes last, so that no device's mapping or unmapping waits for another's disk.
+ *
  * Context: process, under &rnbd_clt_sess.mutex.
  * Return: 0 or a negative errno.
  */
@@ -259,6 +262,7 @@ int rnbd_clt_alloc_tag_set(struct rnbd_clt_sess *sess)
 {
 	const struct rtrs_clt_attrs *attrs = &sess->attrs;
 	struct blk_mq_tag_set *set = &sess->tag_set;
+	int err;
 
 	/* The block layer wants a page in a request, and two segments. */
 	if (attrs->max_io_size < PAGE_SIZE || attrs->max_segments < 2)
@@ -279,7 +283,15 @@ int rnbd_clt_alloc_tag_set(struct rnbd_clt_sess *sess)
 				  BLK_MQ_F_NO_SCHED_BY_DEFAULT,
 		.driver_data	= sess,
 	};
-	return blk_mq_alloc_tag_set(set);
+	err = blk_mq_alloc_tag_set(set);
+	if (err)
+		return err;
+	sess->idle_q = blk_mq_alloc_queue(set, NULL, NULL);
+	if (IS_ERR(sess->idle_q)) {
+		err = PTR_ERR(sess->idle_q);
+		blk_mq_free_tag_set(set);
+	}
+	return err;
 }
 
 /**
@@ -290,8 +302,11 @@ int rnbd_clt_alloc_tag_set(struct rnbd_clt_sess *sess)
  */
 void rnbd_clt_free_tag_set(struct rnbd_clt_sess *sess)
 {
-	if (sess->tag_set.tags)
-		blk_mq_free_tag_set(&sess->tag_set);
+	if (!sess->tag_set.tags)
+		return;
+	blk_mq_destroy_queue(sess->idle_q);
+	blk_put_queue(sess->idle_q);
+	blk_mq_free_tag_set(&sess->tag_set);
 }
 
 /* -------------------------------------------------------------- limits ---- */
@@ -541,7 +556,7 @@ static int rnbd_adm_call(struct rnbd_adm_iu *iu, unsigned long timeout,
 	unsigned int tries = 100;
 	int err;
 
-	while ((err = rnbd_adm_send(iu)) == -EBUSY && --tries)
+	while ((err = rnbd_adm_send(iu)) == -ENOMEM && --tries)
 		msleep(20);
 	if (!err) {
 		if (!rnbd_adm_wait(iu, timeout))

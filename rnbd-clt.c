@@ -601,7 +601,8 @@ static void rnbd_clt_remove_work(struct work_struct *work)
  *
  * Returns when it is gone. If it was forced, and the session cannot be cut off
  * for the sake of other devices on it, what the server does not answer may take
- * longer: node and folder are gone then, the rest follows by itself.
+ * longer: the folder is gone then, and the node unless somebody who has it open
+ * waits for I/O himself; the rest follows by itself.
  *
  * Context: process, sleeps.
  */

@@ -57,6 +57,7 @@ enum rnbd_clt_dev_state {
  * @attrs: what it can do
  * @max_segments: scatterlist entries in each &struct rnbd_iu
  * @tag_set: its requests, shared by its devices; a tag is a chunk number
+ * @idle_q: a queue on @tag_set that belongs to no device
  * @mutex: see below
  * @lock: see below
  * @devs: its devices, &rnbd_clt_dev.node
@@ -73,7 +74,7 @@ enum rnbd_clt_dev_state {
  * that comes while it is being connected or closed waits for the outcome, and
  * there are no half sessions.
  *
- * @rtrs, @attrs, @max_segments and @tag_set are written under @mutex, while no
+ * @rtrs, @attrs, @max_segments, @tag_set and @idle_q are written under @mutex, while no
  * device is on @devs, and constant as long as one is. @devs changes under @mutex
  * and @lock. @losses, and states of the devices, change under @lock. @node and
  * @users belong to the lock of the list.
@@ -83,6 +84,7 @@ struct rnbd_clt_sess {
 	struct rtrs_clt_attrs	attrs;
 	unsigned int		max_segments;
 	struct blk_mq_tag_set	tag_set;
+	struct request_queue	*idle_q;
 
 	struct mutex		mutex; /* see below */
 	spinlock_t		lock; /* see below */

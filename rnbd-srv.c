@@ -97,6 +97,10 @@ static void rnbd_srv_io_done(struct rnbd_srv_io *io)
 	int err = blk_status_to_errno(io->bio.bi_status);
 	size_t len = err ? 0 : io->len;
 
+	/* Some disks only notice at the first that they do not know it. */
+	if (err && bio_op(&io->bio) == REQ_OP_WRITE_ZEROES &&
+	    !bdev_write_zeroes_sectors(io->bio.bi_bdev))
+		err = -EOPNOTSUPP;
 	bio_put(&io->bio);
 	rtrs_srv_respond(op, err, len);
 	/* Last: the device may go, and the module after it. */
@@ -195,7 +199,8 @@ static int rnbd_srv_check_io(const struct rnbd_io *io,
  */
 static blk_opf_t rnbd_srv_write_opf(const struct rnbd_io *io)
 {
-	blk_opf_t opf = REQ_OP_WRITE;
+	/* Throttled by the client's kernel; a wait here holds up others. */
+	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
 
 	if (!io->bi_size)
 		return opf | REQ_PREFLUSH;

@@ -23,8 +23,7 @@ static int rtrs_clt_reject_errno(struct rdma_cm_id *cm_id,
 	if (ev->status == IB_CM_REJ_INVALID_SERVICE_ID)
 		return -ECONNREFUSED;
 	data = rdma_consumer_reject_data(cm_id, ev, &len);
-	if (!data || rtrs_conn_rsp_decode(&rsp, data, len) ||
-	    rsp.err >= 0 || rsp.err < -MAX_ERRNO)
+	if (!data || rtrs_conn_rsp_decode(&rsp, data, len) || !rsp.err)
 		return -ECONNRESET;
 	return rsp.err;
 }
@@ -76,6 +75,8 @@ static int rtrs_clt_cm_event(struct rdma_cm_id *cm_id,
 		break;
 	case RDMA_CM_EVENT_REJECTED:
 		rtrs_clt_step_done(path, rtrs_clt_reject_errno(cm_id, ev));
+		/* it can also end a connection that was accepted */
+		rtrs_clt_path_error(path);
 		break;
 	case RDMA_CM_EVENT_ADDR_ERROR:
 	case RDMA_CM_EVENT_ROUTE_ERROR:
@@ -138,6 +139,9 @@ static int rtrs_clt_take_device(struct rtrs_clt_con *con)
 	err = rtrs_check_device(con->c.cm_id);
 	if (err)
 		return err;
+	/* a write has its data in one piece, and the messages in another */
+	if (dev->attrs.max_send_sge < 2)
+		return -EOPNOTSUPP;
 	path->pd = ib_alloc_pd(dev, 0);
 	if (IS_ERR(path->pd)) {
 		err = PTR_ERR(path->pd);
@@ -230,7 +234,7 @@ static struct rtrs_clt_con *rtrs_clt_con_alloc(struct rtrs_clt_path *path,
 	con->c.cm_id = cm_id;
 	/* a peer may send heartbeats before ours have started */
 	if (!cid)
-		path->hb.con = &con->c;
+		rtrs_hb_prepare(&path->hb, &con->c);
 	return con;
 }
 
@@ -277,7 +281,8 @@ static int rtrs_clt_con_alloc_bufs(struct rtrs_clt_con *con, unsigned int nr)
 	con->bufs = kvcalloc(nr, sizeof(*con->bufs), GFP_KERNEL);
 	if (!con->bufs)
 		return -ENOMEM;
-	con->rsps = alloc_pages_exact(size, GFP_KERNEL | __GFP_ZERO);
+	con->rsps = alloc_pages_exact(size, GFP_KERNEL | __GFP_ZERO |
+				      __GFP_NOWARN);
 	if (!con->rsps)
 		return -ENOMEM;
 	con->rsps_dma = ib_dma_map_single(dev, con->rsps, size,

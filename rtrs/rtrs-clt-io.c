@@ -20,6 +20,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/delay.h>
 #include <linux/mm.h>
 
 #include "rtrs-clt.h"
@@ -75,7 +76,10 @@ static void rtrs_clt_io_invalidate(struct rtrs_clt_io *io)
 		.ex.invalidate_rkey	= io->mr->rkey,
 	};
 
-	if (ib_post_send(io->con->c.qp, &wr, NULL))
+	/* a path that is being drained ends the request by itself */
+	guard(rcu)();
+	if (rtrs_clt_path_connected(io->con->path) &&
+	    ib_post_send(io->con->c.qp, &wr, NULL))
 		rtrs_clt_path_error(io->con->path);
 }
 
@@ -462,26 +466,41 @@ int rtrs_clt_poll(struct rtrs_clt_sess *sess, unsigned int queue)
 }
 EXPORT_SYMBOL_GPL(rtrs_clt_poll);
 
-/* Send a request of a drained path again, or fail it. */
+static int rtrs_clt_fail_over(struct rtrs_clt_sess *sess,
+			      const struct rtrs_clt_req *req)
+{
+	struct rtrs_clt_path *path;
+	int err;
+
+	guard(rcu)();
+	path = READ_ONCE(sess->policy)->select(sess, req->queue);
+	if (!path)
+		return -ECONNABORTED;
+	err = rtrs_clt_path_send(path, req);
+	if (!err)
+		this_cpu_inc(path->stats->failed_over);
+	return err;
+}
+
+/*
+ * Send a request of a drained path again, or fail it if there is no other path.
+ * Its data could be mapped before, so it can be again, by and by.
+ */
 static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
 {
 	struct rtrs_clt_sess *sess = io->con->path->sess;
 	struct rtrs_clt_req req = io->req;
-	struct rtrs_clt_path *path;
-	int err = -ECONNABORTED;
+	int err;
 
 	rtrs_clt_io_unmap(io);
 	atomic_dec(&io->con->inflight);
 	atomic_set_release(&io->state, 0);
 
-	rcu_read_lock();
-	path = READ_ONCE(sess->policy)->select(sess, req.queue);
-	if (path) {
-		err = rtrs_clt_path_send(path, &req);
-		if (!err)
-			this_cpu_inc(path->stats->failed_over);
+	err = rtrs_clt_fail_over(sess, &req);
+	while (err == -ENOMEM) {
+		msleep(20);
+		err = rtrs_clt_fail_over(sess, &req);
 	}
-	rcu_read_unlock();
 	if (err)
 		req.done(req.priv, err);
 }

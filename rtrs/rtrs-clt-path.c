@@ -43,7 +43,8 @@ static void rtrs_clt_move_locked(struct rtrs_clt_path *path,
 	WARN_ONCE(!rtrs_clt_move_legal(path->state, to),
 		  "illegal move of a path from state %d to %d\n",
 		  path->state, to);
-	WRITE_ONCE(path->state, to);
+	/* pairs with rtrs_clt_path_connected(): what it has is there by then */
+	smp_store_release(&path->state, to);
 }
 
 static void rtrs_clt_move(struct rtrs_clt_path *path,
@@ -256,7 +257,7 @@ static int rtrs_clt_path_go_live(struct rtrs_clt_path *path)
 	spin_lock_irqsave(&path->state_lock, flags);
 	err = path->connect_err;
 	if (!err) {
-		rtrs_hb_start(&path->hb, &path->cons[0]->c);
+		rtrs_hb_start(&path->hb);
 		rtrs_clt_move_locked(path, RTRS_CLT_CONNECTED);
 	}
 	spin_unlock_irqrestore(&path->state_lock, flags);
@@ -267,10 +268,11 @@ static void rtrs_clt_path_free_verbs(struct rtrs_clt_path *path)
 {
 	unsigned int cid;
 
-	rtrs_clt_ios_free(path);
+	/* the queues first: they may still flush what was posted while draining */
 	for (cid = 0; cid < path->sess->nr_cons; cid++)
 		if (path->cons[cid])
 			rtrs_clt_con_free(path->cons[cid]);
+	rtrs_clt_ios_free(path);
 	rtrs_iu_free(path->info_tx, path->dev);
 	rtrs_iu_free(path->info_rx, path->dev);
 	path->info_tx = NULL;

@@ -4,9 +4,9 @@
  * and its paths. Documentation/ABI/testing/sysfs-class-rtrs-client describes
  * each file.
  *
- * A session's folder appears once all its paths are connected and goes before
- * they are closed. Files of a path only read what its object holds for life, or
- * what is read without a lock on the data path too.
+ * A session's folder is there before its first path, and until after its last; a
+ * path's appears when it has been connected. Files of a path only read what its
+ * object holds for life, or what is read without a lock on the data path too.
  */
 #include <linux/sysfs.h>
 

@@ -117,7 +117,7 @@ void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess)
 
 	guard(mutex)(&sess->link_lock);
 	up = rtrs_clt_connected(sess);
-	if (sess->closing || up == sess->link_up)
+	if (!sess->opened || sess->closing || up == sess->link_up)
 		return;
 	sess->link_up = up;
 	sess->ops->link_ev(sess->priv, up ? RTRS_CLT_LINK_EV_CONNECTED :
@@ -137,7 +137,7 @@ static int rtrs_clt_params_check(const struct rtrs_clt_params *p)
 		return -EINVAL;
 	if (!p->path_cnt || p->path_cnt > RTRS_MAX_PATHS)
 		return -EINVAL;
-	if (p->nr_poll_queues > num_possible_cpus())
+	if (p->nr_poll_queues > min(num_possible_cpus(), RTRS_MAX_CONS / 2))
 		return -EINVAL;
 	if (p->max_msg_len + RTRS_MAX_REQ_LEN > SZ_4K)
 		return -EINVAL;
@@ -176,6 +176,30 @@ rtrs_clt_sess_alloc(const struct rtrs_clt_params *p,
 	return sess;
 }
 
+/* Only addresses count, not ports. */
+static bool rtrs_clt_addr_equal(const struct sockaddr_storage *a,
+				const struct sockaddr_storage *b)
+{
+	char x[RTRS_ADDR_STRLEN], y[RTRS_ADDR_STRLEN];
+
+	rtrs_addr_to_str(a, x, sizeof(x));
+	rtrs_addr_to_str(b, y, sizeof(y));
+	return !strcmp(x, y);
+}
+
+/* Once it is connected, a path knows its source, whether one was given or not. */
+static bool rtrs_clt_sess_has_path(struct rtrs_clt_sess *sess,
+				   const struct rtrs_path_addr *addr)
+{
+	struct rtrs_clt_path *path;
+
+	list_for_each_entry(path, &sess->paths, entry)
+		if (rtrs_clt_addr_equal(&path->addr.src, &addr->src) &&
+		    rtrs_clt_addr_equal(&path->addr.dst, &addr->dst))
+			return true;
+	return false;
+}
+
 static int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
 				  const struct rtrs_path_addr *addr)
 {
@@ -189,6 +213,9 @@ static int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
 	err = rtrs_clt_path_connect(path);
 	if (err)
 		goto free;
+	err = -EEXIST;
+	if (rtrs_clt_sess_has_path(sess, &path->addr))
+		goto disconnect;
 	err = rtrs_clt_path_sysfs_add(path);
 	if (err)
 		goto disconnect;
@@ -208,6 +235,9 @@ static void rtrs_clt_sess_free_paths(struct rtrs_clt_sess *sess)
 	struct rtrs_clt_path *path, *next;
 
 	guard(mutex)(&sess->lock);
+	/* all at once: nothing is to be sent again on those that are left */
+	list_for_each_entry(path, &sess->paths, entry)
+		rtrs_clt_path_error(path);
 	list_for_each_entry_safe(path, next, &sess->paths, entry) {
 		rtrs_clt_path_sysfs_del(path);
 		rtrs_clt_path_disconnect(path);
@@ -228,9 +258,11 @@ static int rtrs_clt_sess_connect(struct rtrs_clt_sess *sess,
 		if (err)
 			return err;
 	}
+	/* from here on the user is told what happens */
 	guard(mutex)(&sess->link_lock);
-	sess->link_up = true;
-	return 0;
+	sess->opened = true;
+	sess->link_up = rtrs_clt_connected(sess);
+	return sess->link_up ? 0 : -ECONNRESET;
 }
 
 struct rtrs_clt_sess *rtrs_clt_open(const struct rtrs_clt_params *params,

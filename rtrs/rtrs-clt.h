@@ -238,7 +238,6 @@ struct rtrs_clt_path {
  * @policy: how a path is chosen; changed at any time
  * @rr: per CPU, for round-robin
  * @max_io_size: least of all paths
- * @chunk_size: least of all paths; what a request has to fit
  * @nr_cons: connections a path
  * @nr_queues: of these, interrupt driven ones for I/O
  * @nr_poll_queues: and polled ones
@@ -251,6 +250,7 @@ struct rtrs_clt_path {
  * @lock: for @paths
  * @link_lock: serialises @ops->link_ev and guards @link_up
  * @link_up: what the user was told last
+ * @opened: rtrs_clt_open() is done, link events may come; under @link_lock
  * @closing: no link events any more; under @link_lock
  * @ops: the user's callbacks
  * @priv: the user's pointer
@@ -264,7 +264,6 @@ struct rtrs_clt_sess {
 	const struct rtrs_clt_policy	*policy;
 	unsigned int __percpu		*rr;
 	u32				max_io_size;
-	u32				chunk_size;
 	unsigned int			nr_cons;
 	unsigned int			nr_queues;
 	unsigned int			nr_poll_queues;
@@ -279,6 +278,7 @@ struct rtrs_clt_sess {
 	struct mutex			lock; /* paths */
 	struct mutex			link_lock; /* link_ev */
 	bool				link_up;
+	bool				opened;
 	bool				closing;
 	const struct rtrs_clt_ops	*ops;
 	void				*priv;
@@ -305,7 +305,7 @@ extern struct workqueue_struct *rtrs_clt_wq;
 
 static inline bool rtrs_clt_path_connected(const struct rtrs_clt_path *path)
 {
-	return READ_ONCE(path->state) == RTRS_CLT_CONNECTED;
+	return smp_load_acquire(&path->state) == RTRS_CLT_CONNECTED;
 }
 
 /* Queues count from 0, interrupt driven ones first; cid 0 is no queue. */

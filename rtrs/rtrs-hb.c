@@ -68,14 +68,29 @@ void rtrs_hb_init(struct rtrs_hb *hb, void (*dead)(struct rtrs_hb *hb))
 EXPORT_SYMBOL_GPL(rtrs_hb_init);
 
 /**
- * rtrs_hb_start() - start the heartbeat of a path that is connected
- * @hb: the heartbeat
- * @con: cid 0 of the path
+ * rtrs_hb_prepare() - a path is about to have a connection again
+ * @hb: the heartbeat, stopped
+ * @con: cid 0 of the path, without a queue pair yet
+ *
+ * From here on the peer's heartbeats can be answered.
  */
-void rtrs_hb_start(struct rtrs_hb *hb, struct rtrs_con *con)
+void rtrs_hb_prepare(struct rtrs_hb *hb, struct rtrs_con *con)
 {
 	hb->con = con;
 	hb->missed = 0;
+	hb->latency_ns = 0;
+	/* completions of the last life may not have come */
+	atomic_set(&hb->posted, 0);
+}
+EXPORT_SYMBOL_GPL(rtrs_hb_prepare);
+
+/**
+ * rtrs_hb_start() - start the heartbeat of a path that is connected
+ * @hb: the heartbeat, prepared
+ */
+void rtrs_hb_start(struct rtrs_hb *hb)
+{
+	WRITE_ONCE(hb->missed, 0);
 	queue_delayed_work(rtrs_wq, &hb->work, hb->interval);
 }
 EXPORT_SYMBOL_GPL(rtrs_hb_start);

@@ -132,7 +132,8 @@ int rtrs_post_recv_empty(struct rtrs_con *con, struct ib_cqe *cqe);
 int rtrs_post_imm(struct rtrs_con *con, struct ib_cqe *cqe, __be32 imm);
 
 void rtrs_hb_init(struct rtrs_hb *hb, void (*dead)(struct rtrs_hb *hb));
-void rtrs_hb_start(struct rtrs_hb *hb, struct rtrs_con *con);
+void rtrs_hb_prepare(struct rtrs_hb *hb, struct rtrs_con *con);
+void rtrs_hb_start(struct rtrs_hb *hb);
 void rtrs_hb_stop(struct rtrs_hb *hb);
 void rtrs_hb_recv_msg(struct rtrs_hb *hb);
 void rtrs_hb_recv_ack(struct rtrs_hb *hb);

@@ -396,6 +396,21 @@ static inline int rtrs_conn_req_decode(struct rtrs_conn_req *req,
 }
 
 /**
+ * rtrs_errno_to_wire() - what of an errno can travel in an answer (section 3)
+ * @err: 0 or a negative errno
+ *
+ * Return: its absolute value, EOPNOTSUPP for ENOTSUPP, EIO for what does not fit.
+ */
+static inline u32 rtrs_errno_to_wire(int err)
+{
+	if (err == -524)	/* ENOTSUPP, which is not in user space's errno.h */
+		err = -EOPNOTSUPP;
+	if (err > 0 || err < -RTRS_IMM_MAX_ERRNO)
+		err = -EIO;
+	return -err;
+}
+
+/**
  * rtrs_conn_rsp_encode() - write a CONN_RSP (section 2.2)
  * @msg: where to
  * @rsp: what it shall say
@@ -406,7 +421,7 @@ static inline void rtrs_conn_rsp_encode(struct rtrs_msg_conn_rsp *msg,
 	*msg = (struct rtrs_msg_conn_rsp) {
 		.magic		= cpu_to_le16(RTRS_MAGIC),
 		.version	= cpu_to_le16(RTRS_PROTO_VER),
-		.err		= cpu_to_le16(rsp->err),
+		.err		= cpu_to_le16(-rtrs_errno_to_wire(rsp->err)),
 		.queue_depth	= cpu_to_le16(rsp->queue_depth),
 		.max_io_size	= cpu_to_le32(rsp->max_io_size),
 		.max_hdr_size	= cpu_to_le32(rsp->max_hdr_size),
@@ -423,7 +438,8 @@ static inline void rtrs_conn_rsp_encode(struct rtrs_msg_conn_rsp *msg,
  * @len: bytes in @buf
  *
  * That the sizes are ones the client can work with is for the client to say:
- * see rtrs_conn_rsp_check().
+ * see rtrs_conn_rsp_check(). What cannot be the errno of an answer either (some
+ * have a meaning of their own inside the kernel) is none.
  *
  * Return: 0, or -ECONNRESET for what is no CONN_RSP.
  */
@@ -439,6 +455,8 @@ static inline int rtrs_conn_rsp_decode(struct rtrs_conn_rsp *rsp,
 		return -ECONNRESET;
 
 	rsp->err = (s16)le16_to_cpu(msg.err);
+	if (rsp->err > 0 || rsp->err < -RTRS_IMM_MAX_ERRNO)
+		return -ECONNRESET;
 	rsp->queue_depth = le16_to_cpu(msg.queue_depth);
 	rsp->max_io_size = le32_to_cpu(msg.max_io_size);
 	rsp->max_hdr_size = le32_to_cpu(msg.max_hdr_size);
@@ -840,21 +858,6 @@ static inline u32 rtrs_io_req_chunk(u32 payload, unsigned int chunk_bits)
 static inline u32 rtrs_io_req_off(u32 payload, unsigned int chunk_bits)
 {
 	return payload & (BIT(RTRS_IMM_PAYLOAD_BITS - chunk_bits) - 1);
-}
-
-/**
- * rtrs_errno_to_wire() - what of an errno can travel in an answer (section 3)
- * @err: 0 or a negative errno
- *
- * Return: its absolute value, EOPNOTSUPP for ENOTSUPP, EIO for what does not fit.
- */
-static inline u32 rtrs_errno_to_wire(int err)
-{
-	if (err == -524)	/* ENOTSUPP, which is not in user space's errno.h */
-		err = -EOPNOTSUPP;
-	if (err > 0 || err < -RTRS_IMM_MAX_ERRNO)
-		err = -EIO;
-	return -err;
 }
 
 /**

@@ -259,6 +259,8 @@ static int rtrs_srv_con_create(struct rtrs_srv_path *path,
 	con->c.cm_id = cm_id;
 	con->c.cid = cid;
 	con->path = path;
+	if (!cid)
+		rtrs_hb_prepare(&path->hb, &con->c);
 	con->recv_cqe.done = rtrs_srv_con_recv_done;
 	con->wr_cqe.done = rtrs_srv_con_wr_done;
 	init_llist_head(&con->ready);

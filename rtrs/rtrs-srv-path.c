@@ -298,7 +298,7 @@ static int rtrs_srv_path_establish(struct rtrs_srv_path *path)
 		return err;
 
 	cancel_delayed_work(&path->timeout_work);
-	rtrs_hb_start(&path->hb, &path->cons[0]->c);
+	rtrs_hb_start(&path->hb);
 	/* before INFO_RSP: the first request may come right after it */
 	if (!rtrs_srv_path_set_state(path, RTRS_SRV_PATH_CONNECTED))
 		return -ECONNABORTED;

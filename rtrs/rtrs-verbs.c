@@ -69,7 +69,8 @@ static void rtrs_qp_event(struct ib_event *ev, void *ctx)
  * @p: sizes
  *
  * Context: process.
- * Return: 0 or the errno of the verbs layer; then nothing is left behind.
+ * Return: 0; -EOPNOTSUPP if the device has no queues as long as that; or the errno
+ * of the verbs layer. On errors nothing is left behind.
  */
 int rtrs_con_create_qp(struct rtrs_con *con, const struct rtrs_qp_params *p)
 {
@@ -87,6 +88,13 @@ int rtrs_con_create_qp(struct rtrs_con *con, const struct rtrs_qp_params *p)
 	struct ib_cq *cq;
 	int err;
 
+	if (attr.cap.max_send_wr > dev->attrs.max_qp_wr ||
+	    attr.cap.max_recv_wr > dev->attrs.max_qp_wr ||
+	    p->send_wr + p->recv_wr + 2 > dev->attrs.max_cqe) {
+		pr_err_ratelimited("%s: queues of %u and %u are too long for the device\n",
+				   dev_name(&dev->dev), p->send_wr, p->recv_wr);
+		return -EOPNOTSUPP;
+	}
 	cq = ib_alloc_cq(dev, con, p->send_wr + p->recv_wr + 2,
 			 p->vector % dev->num_comp_vectors, p->poll_ctx);
 	if (IS_ERR(cq))
@@ -169,7 +177,8 @@ struct rtrs_iu *rtrs_iu_alloc(struct ib_device *dev, size_t size,
 
 	if (!iu)
 		return NULL;
-	iu->buf = alloc_pages_exact(size, GFP_KERNEL | __GFP_ZERO);
+	iu->buf = alloc_pages_exact(size, GFP_KERNEL | __GFP_ZERO |
+				    __GFP_NOWARN);
 	if (!iu->buf)
 		goto free_iu;
 	iu->dma_addr = ib_dma_map_single(dev, iu->buf, size, dir);

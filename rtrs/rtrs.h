@@ -248,8 +248,9 @@ void rtrs_clt_put_permit(struct rtrs_clt_sess *sess, u16 chunk);
  * Context: any but hard interrupt; does not sleep.
  * Return: 0, and @req->done will be called, or has been; otherwise it will not
  * be, and the errno says why: -ECONNABORTED if no path is up, -EMSGSIZE if the
- * request does not fit a chunk, -EBUSY if there is no room in the send queue
- * right now, -ENOMEM if the data could not be mapped.
+ * request does not fit a chunk, -ENOMEM if the data could not be mapped right
+ * now, -EINVAL if it is in pieces that cannot be registered, or if the chunk
+ * carries a request already.
  */
 int rtrs_clt_request(struct rtrs_clt_sess *sess,
 		     const struct rtrs_clt_req *req);

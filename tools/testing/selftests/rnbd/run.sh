@@ -45,6 +45,10 @@ done
 
 mkdir -p "$results"
 
+# Far more than any test takes, unless the host is busy with something else.
+limit=900
+[ -z "${RNBD_LONG:-}" ] || limit=7200
+
 run_one()	# test
 {
 	local name start=$SECONDS options status
@@ -53,7 +57,7 @@ run_one()	# test
 	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n 's/^# VM-LONG: //p' "$1")"
 
 	# shellcheck disable=SC2086 # a list
-	"$top/tools/testing/vm/run" --console "$results/$name.console" \
+	"$top/tools/testing/vm/run" --timeout "$limit" --console "$results/$name.console" \
 		$options "$1" > "$results/$name.tap" 2>&1 < /dev/null
 	status=$?
 	echo "$status $((SECONDS - start))" > "$results/$name.status"

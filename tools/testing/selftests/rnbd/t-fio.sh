@@ -11,12 +11,12 @@
 verify()	# name fio-options...
 {
 	check "$1" fio_verify "$dev" --size=64m --io_size="$(rounds 2m 256m)" \
-		--number_ios="$(rounds 1000 100000)" "${@:2}"
+		--number_ios="$(rounds 600 100000)" "${@:2}"
 }
 
 sizes()		# name
 {
-	local bs depth
+	local bs
 
 	for bs in 512 4k 64k 124k 1m; do
 		verify "$1: requests of $bs, depth 1" --bs=$bs --iodepth=1 \
@@ -25,7 +25,7 @@ sizes()		# name
 	done
 	verify "$1: 512 to 1 MiB mixed, depth 128" --bsrange=512-1m --iodepth=128
 	verify "$1: 512 to 200 KiB mixed, four jobs" --bsrange=512-200k --iodepth=32 \
-		--numjobs=4 --offset_increment=64m
+		--numjobs=4 --offset_increment=16m --size=16m
 }
 
 # Buffers that start in the middle of a page, so that data is in many pieces.
@@ -61,7 +61,7 @@ both()		# disk disk
 }
 
 rxe_up 1
-ram_disks 2 256
+ram_disks 2 64
 
 for inval in Y N; do
 	start "always_invalidate=$inval" "always_invalidate=$inval"

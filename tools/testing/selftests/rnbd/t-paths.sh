@@ -16,12 +16,20 @@ failed_over()	# session N
 	awk '{print $6}' "$(clt_path "$1" "$2")/stats/rdma"
 }
 
+all_requests()
+{
+	cat $RTRS_CLT/multi/paths/*/stats/rdma | awk '{n += $1 + $3} END {print n}'
+}
+
 start_fio()
 {
+	local before
+
+	before=$(all_requests)
 	fio_verify "$dev" --bsrange=512-124k --iodepth=64 --size=64m --loops=100 \
 		--time_based --runtime="$1" > /run/fio.bg 2>&1 &
 	fio=$!
-	sleep 2
+	wait_for 60 eval "[ \$(all_requests) -gt $((before + 500)) ]"
 }
 
 fio_ends_well()
