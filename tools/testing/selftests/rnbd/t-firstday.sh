@@ -29,7 +29,7 @@ map_and_unmap()	# count
 }
 
 rxe_up 1
-ram_disks 1 128
+ram_disks 1 64
 check 'the server loads' load_server
 check 'the client loads' load_client
 check 'a disk is mapped' map_disk day /dev/ram0 "$(path 1)"
@@ -46,7 +46,7 @@ check 'fsck' fsck.ext4 -fn "/dev/$dev"
 
 for bs in 512 4k 64k 124k 1m; do
 	check "fio verify with requests of $bs" fio_verify "$dev" --bs=$bs --iodepth=16 \
-		--io_size=8m --size=64m
+		--number_ios=200 --size=48m
 done
 check 'flush' blockdev --flushbufs "/dev/$dev"
 check "the server's disk is byte for byte what was written" same_disk "$dev" ram0
@@ -54,7 +54,7 @@ check 'discard' blkdiscard -f -o 0 -l 4M "/dev/$dev"
 check 'the disk is unmapped' unmap_disk "$dev"
 
 check 'an IPv6 session' map_disk day6 /dev/ram0 "$(path6 1)"
-check 'carries I/O' fio_verify "$dev" --bs=4k --iodepth=16 --io_size=1m --size=16m
+check 'carries I/O' fio_verify "$dev" --bs=4k --iodepth=16 --number_ios=200 --size=16m
 check 'and is closed' unmap_disk "$dev"
 check 'ten times map and unmap' map_and_unmap 10
 check 'nothing is left in sysfs' wait_for 5 no_residue
