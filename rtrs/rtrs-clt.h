@@ -305,6 +305,7 @@ extern struct workqueue_struct *rtrs_clt_wq;
 
 static inline bool rtrs_clt_path_connected(const struct rtrs_clt_path *path)
 {
+	/* pairs with rtrs_clt_move_locked(): all it has is there by then */
 	return smp_load_acquire(&path->state) == RTRS_CLT_CONNECTED;
 }
 

@@ -6,6 +6,7 @@
 # answers with those of mainline's; then come its own tests. A failure means that
 # a mainline client would not get on with our server.
 #
+# VM: --timeout 600
 # VM-LONG: --timeout 900
 
 . "$(dirname "$0")/lib.sh"

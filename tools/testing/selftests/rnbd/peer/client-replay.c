@@ -208,6 +208,7 @@ static void compare_answer(struct replay *p, const struct req *r,
 			   const struct recorded_answer *a)
 {
 	uint32_t want = a->last->imm;
+	bool with_rkey = a->last->kind == REC_SEND_WITH_IMM;
 
 	p->compared++;
 	if (legal_variant(p, r))
@@ -218,8 +219,7 @@ static void compare_answer(struct replay *p, const struct req *r,
 	if (!legal_variant(p, r) && r->inv_seen != !!a->inv)
 		bad("answer (line %u): %s SEND_WITH_INV", a->last->line,
 		    r->inv_seen ? "unexpected" : "no");
-	if ((a->last->kind == REC_SEND_WITH_IMM) !=
-	    (r->how == ANS_RKEY || r->how == ANS_RKEY_INV))
+	if (with_rkey != (r->how == ANS_RKEY || r->how == ANS_RKEY_INV))
 		bad("answer (line %u): by another kind of message",
 		    a->last->line);
 	if (!a->write)

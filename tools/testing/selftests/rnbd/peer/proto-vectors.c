@@ -621,7 +621,7 @@ int main(int argc, char **argv)
 	tap_start();
 	/* vectors/...-invalidate-n.txt and ...-y.txt */
 	for (i = 1; i < argc; i++)
-		walk(argv[i], strstr(argv[i], "invalidate-y") != NULL);
+		walk(argv[i], !!strstr(argv[i], "invalidate-y"));
 	if (argc < 2)
 		die("usage: proto-vectors RECORDING...");
 	t_chunk_bits();

@@ -22,6 +22,7 @@
 #define HB_INTERVAL	5000	/* ms */
 #define HB_MISSED_MAX	5
 #define CLOSE_WAIT	5000	/* ms until a client has hung up, too */
+#define STALL		1000	/* ms without a round of the event loop */
 #define CID0_RECVS	512
 
 void rule(const struct srv *s, const char *fmt, ...)
@@ -518,6 +519,24 @@ static void handle_info_req(struct srv *s, struct path *p,
 
 /* --- heartbeats --------------------------------------------------------------------- */
 
+/*
+ * When we did not run for a while, messages of different times are found at
+ * once, and nothing can be said about when the client sent them.
+ */
+static bool timing_is_known(const struct srv *s, uint64_t now)
+{
+	return !s->last_stall || now - s->last_stall > 2 * HB_INTERVAL;
+}
+
+static void note_round(struct srv *s)
+{
+	uint64_t now = now_ms();
+
+	if (s->last_round && now - s->last_round > STALL)
+		s->last_stall = now;
+	s->last_round = now;
+}
+
 static void handle_hb(struct srv *s, struct path *p, struct conn *c,
 		      uint32_t imm, uint32_t byte_len)
 {
@@ -532,7 +551,8 @@ static void handle_hb(struct srv *s, struct path *p, struct conn *c,
 		p->hb_unacked = 0;
 		return;
 	}
-	if (!s->cfg.any_hb && now - p->hb_last_msg < HB_INTERVAL - 1500)
+	if (!s->cfg.any_hb && timing_is_known(s, now) &&
+	    now - p->hb_last_msg < HB_INTERVAL - 1500)
 		rule(s, "HB_MSG only %llu ms after the last or the start",
 		     (unsigned long long)(now - p->hb_last_msg));
 	p->hb_last_msg = now;
@@ -547,11 +567,12 @@ static void hb_tick(struct srv *s, struct path *p)
 
 	if (p->state != PATH_UP || now < p->hb_next)
 		return;
-	p->hb_next += HB_INTERVAL;
-	if (now - p->hb_last_msg > 2 * HB_INTERVAL)
+	p->hb_next = now + HB_INTERVAL;
+	if (timing_is_known(s, now) &&
+	    now - p->hb_last_msg > 2 * HB_INTERVAL)
 		rule(s, "no HB_MSG for %llu ms",
 		     (unsigned long long)(now - p->hb_last_msg));
-	if (p->hb_unacked)
+	if (timing_is_known(s, now) && p->hb_unacked)
 		rule(s, "HB_MSG was not answered for 5 s");
 	if (p->hb_missed > HB_MISSED_MAX) {
 		rule(s, "the client is silent");
@@ -743,6 +764,7 @@ void srv_run(struct srv *s)
 	disks_init(s);
 	srv_listen(s);
 	while (!finished(s)) {
+		note_round(s);
 		busy = drain_cqs(s);
 		while (!cm_event_get(s->cm, &ev)) {
 			handle_cm(s, &ev);

@@ -147,6 +147,7 @@ struct srv {
 	struct op *held;		/* answers kept back for --reorder */
 	unsigned int num_held;
 	unsigned int sessions_done;
+	uint64_t last_round, last_stall;	/* of the event loop */
 	volatile bool stop;
 };
 

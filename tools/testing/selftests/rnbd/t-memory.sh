@@ -1,0 +1,175 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Memory: what a session takes, on either side, and that all of it is given back.
+# A server with a hundred clients runs out of memory where the first fails, and
+# one that is up for a year where the second does.
+#
+# Each side is measured alone, with a peer in user space as the other: its memory
+# is not the kernel's. What the kernel has is all that is neither free, nor page
+# cache, nor a process's. The queues of Soft RoCE, which are the RDMA driver's and
+# not ours, are listed in /proc/vmallocinfo. kmalloc() keeps account of who has
+# called it, for which it takes a little more memory.
+#
+# VM: --append slub_debug=U,kmalloc-*
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/peer/peer.sh"
+
+# Reclaim what can be, give back what caches hold in reserve, let RCU and work
+# that was put off come to an end.
+settle()
+{
+	local cache
+
+	sleep 2
+	drop_caches
+	for cache in /sys/kernel/slab/*/shrink; do
+		[ -L "${cache%/shrink}" ] || echo 1 > "$cache"
+	done
+	sleep 1
+}
+
+# In KiB. Pages in the lists of a CPU are free.
+kernel_memory()
+{
+	awk '
+	FILENAME == "/proc/meminfo" { m[$1] = $2 }
+	FILENAME == "/proc/zoneinfo" && $1 == "count:" { lists += $2 }
+	FILENAME == "/proc/vmallocinfo" && /rxe_queue_init/ { queues += $2 / 1024 - 4 }
+	END {
+		print m["MemTotal:"] - m["MemFree:"] - lists * 4 - m["Buffers:"] - m["Cached:"] - \
+			m["AnonPages:"] - m["SwapCached:"] - m["PageTables:"] - queues
+	}' /proc/meminfo /proc/zoneinfo /proc/vmallocinfo
+}
+
+# What programs could have, with the pages in the lists of a CPU, which are
+# several MiB and come and go.
+available_memory()
+{
+	awk '
+	FILENAME == "/proc/meminfo" && $1 == "MemAvailable:" { available = $2 }
+	FILENAME == "/proc/zoneinfo" && $1 == "count:" { lists += $2 }
+	END { print available + lists * 4 }' /proc/meminfo /proc/zoneinfo
+}
+
+# Objects of kmalloc() in use: how many, of which size, allocated where. The RDMA
+# core has a ring of receive buffers for management, always as many, which it
+# allocates here or there.
+kmallocs()
+{
+	local cache
+
+	for cache in /sys/kernel/debug/slab/kmalloc-*; do
+		awk -v cache="${cache##*/}" '
+			{ sub(/ib_mad_(post_receive_mads|recv_done)[^ ]*/, "ib_mad_ring") }
+			$1 ~ /^[0-9]+$/ { n[cache " " $2 " " ($3 ~ /^\[/ ? $3 : "")] += $1 }
+			END { for (where in n) print n[where], where }' "$cache/alloc_traces"
+	done
+}
+
+# Where an object a session was allocated that still is.
+grown()		# before after sessions
+{
+	awk -v sessions="$3" '{ n = $1; $1 = "" }
+		NR == FNR { before[$0] = n; next }
+		n - before[$0] >= sessions * 0.8 { print before[$0] + 0, "then", n, "now:", $0; bad = 1 }
+		END { exit !bad }' "$1" "$2"
+}
+
+sessions()	# count
+{
+	local i
+
+	for ((i = 0; i < $1; i++)); do
+		map_disk "mem$i" /dev/ram0 "$(path 1)" &&
+			dd if="/dev/$dev" of=/dev/null bs=64k count=16 iflag=direct status=none &&
+			unmap_disk "$dev" || { echo "session $i"; return 1; }
+	done
+}
+
+no_session()
+{
+	! ls $RTRS_CLT $RTRS_SRV | grep -v : | grep .
+}
+
+# One point: no more than so much, in KiB, which is shown either way.
+at_most()	# name kib limit
+{
+	echo "# $1: $2 KiB, limit $3 KiB"
+	check "$1 within its limit" test "$2" -le "$3"
+}
+
+rxe_up 1
+ram_disks 1 32
+dd if=/dev/zero of=/dev/ram0 bs=1M oflag=direct status=none 2>/dev/null	# all its pages
+check 'the peers can be built' peer_build
+check 'the server loads' load_server
+check 'the client loads' load_client
+is 'CPUs and queue depth, as the limits are for' \
+	"$(nproc) $(cat /sys/module/rtrs_server/parameters/sess_queue_depth)" '2 512'
+
+# --- a client's session -----------------------------------------------------------
+
+# Twice: what is allocated once, for ever, by whomever, is there after the first.
+for i in once again; do
+	check "a server in user space, $i" peer_server_start --sessions 0 --lax --export /dev/peer
+	settle
+	before=$(kernel_memory)
+	check 'map' map_disk client /dev/peer "$(path 1)" "dest_port=$PEER_PORT"
+	settle
+	during=$(kernel_memory)
+	check 'unmap' unmap_disk "$dev"
+	settle
+	after=$(kernel_memory)
+	peer_server_stop 'a server in user space'
+done
+at_most 'a session of a client' $((during - before)) $((16 << 10))
+at_most 'what is left of it' $((after - before)) 1024
+
+# --- a server's session ----------------------------------------------------------
+
+# This test of its own idles in a session "peer-hb" for 13 seconds; stopped, for as
+# long as we need, but for less than makes the server give it up.
+for i in once again; do
+	settle
+	before=$(kernel_memory)
+	"$PEER/peer-client" --server 10.9.1.2 --source 10.9.1.1 --cids 3 --dev /dev/ram0 \
+		--slow --only 'heartbeats of the server' > /run/peer.tap 2>&1 &
+	peer=$!
+	check "a client in user space, $i" wait_for 20 test -d $RTRS_SRV/peer-hb
+	sleep 1
+	kill -STOP $peer
+	settle
+	during=$(kernel_memory)
+	kill -CONT $peer
+	wait $peer
+	check 'its session ends' wait_for 20 no_session
+	settle
+	after=$(kernel_memory)
+done
+# 512 chunks of 128 KiB, and they are all there.
+at_most 'a session of a server, without its chunks' $((during - before - (64 << 10))) $((4 << 10))
+check 'its chunks are counted' test $((during - before)) -ge $((64 << 10))
+at_most 'what is left of it' $((after - before)) 1024
+
+# --- all is given back ------------------------------------------------------------
+
+check 'the first sessions' sessions 10
+check 'are gone' wait_for 10 no_session
+settle
+available=$(available_memory) slab=$(meminfo Slab) kernel=$(kernel_memory)
+percpu=$(meminfo Percpu) vmalloc=$(meminfo VmallocUsed)
+kmallocs > /run/kmalloc.before
+n=$(rounds 50 500)
+check "$n sessions" sessions "$n"
+check 'are gone' wait_for 10 no_session
+settle
+kmallocs > /run/kmalloc.after
+at_most 'lost of MemAvailable' $((available - $(available_memory))) 2048
+at_most 'lost to slab' $(($(meminfo Slab) - slab)) 1024
+at_most 'lost of all memory' $(($(kernel_memory) - kernel)) 1024
+at_most 'lost to per-CPU memory' $(($(meminfo Percpu) - percpu)) 128
+at_most 'lost to vmalloc' $(($(meminfo VmallocUsed) - vmalloc)) 128
+check 'kmalloc() is accounted for' test "$(wc -l < /run/kmalloc.after)" -gt 100
+check 'no object a session is left' eval "! grown /run/kmalloc.before /run/kmalloc.after $n"
+finish
