@@ -369,6 +369,30 @@ fio_verify()	# device fio-options...
 		--do_verify=1 "${@:2}"
 }
 
+# The same in the background, round after round, until fio_end, which passes if
+# there was no error and no wrong block.
+fio_start()	# device fio-options...
+{
+	touch /run/fio.go
+	(
+		while [ -e /run/fio.go ]; do
+			fio_verify "$@" --randseed=$RANDOM || exit
+		done > /run/fio.out 2>&1
+	) &
+	fio=$!
+}
+
+fio_runs()
+{
+	kill -0 $fio
+}
+
+fio_end()
+{
+	rm /run/fio.go
+	wait $fio || { tail -n 30 /run/fio.out; return 1; }
+}
+
 checksum()	# device
 {
 	dd if="/dev/${1#/dev/}" bs=1M iflag=direct status=none | md5sum | cut -d' ' -f1

@@ -21,25 +21,14 @@ all_requests()
 	cat $RTRS_CLT/multi/paths/*/stats/rdma | awk '{n += $1 + $3} END {print n}'
 }
 
+# Until there is something under way.
 start_fio()
 {
 	local before
 
 	before=$(all_requests)
-	fio_verify "$dev" --bsrange=512-124k --iodepth=64 --size=64m --loops=100 \
-		--time_based --runtime="$1" > /run/fio.bg 2>&1 &
-	fio=$!
+	fio_start "$dev" --bsrange=512-124k --iodepth=64 --size=64m --io_size=16m
 	wait_for 60 eval "[ \$(all_requests) -gt $((before + 500)) ]"
-}
-
-fio_ends_well()
-{
-	wait $fio || { cat /run/fio.bg; return 1; }
-}
-
-fio_ends_badly()
-{
-	! wait $fio
 }
 
 rxe_up 1 2 3
@@ -59,21 +48,22 @@ for policy in round-robin min-inflight; do
 	done
 done
 
-start_fio 12
+start_fio
 echo 1 > "$(srv_path multi 1)/disconnect"
 check 'the server ends a path under I/O' wait_for 10 path_is multi 1 disconnected
 sleep 2
 check 'the device of another goes away under I/O' rdma link delete rxe2
 check 'that path has ended' wait_for 10 path_is multi 2 disconnected
-check 'I/O went on, all blocks are right' fio_ends_well
+check 'I/O goes on' fio_runs
+check 'all blocks are right' fio_end
 check 'requests have failed over' test $(($(failed_over multi 1) + $(failed_over multi 2) +
 					   $(failed_over multi 3))) -gt 0
 is 'the device is open' "$(disk_attr "$dev" state)" open
 
-start_fio 20
+start_fio
 echo 1 > "$(srv_path multi 3)/disconnect"
 check 'the last path ends under I/O' wait_for 10 path_is multi 3 disconnected
-check 'I/O ends with an error' fio_ends_badly
+check 'I/O ends with an error' eval '! fio_end'
 check 'the device is closed' wait_for 5 eval '[ "$(disk_attr $dev state)" = closed ]'
 check 'new I/O fails at once' eval "! timeout 5 dd if=/dev/$dev of=/dev/null bs=4k count=1 iflag=direct"
 is 'another device cannot be mapped on the session' \
@@ -82,9 +72,9 @@ check 'it can be unmapped' unmap_disk "$dev"
 check 'and mapped again' map_disk multi /dev/ram0 "$(path 1)"
 check 'and works' fio_verify "$dev" --bs=4k --iodepth=16 --io_size=1m --size=16m
 
-start_fio 20
+start_fio
 check 'the only device goes away under I/O' rdma link delete rxe1
-check 'I/O ends with an error then' fio_ends_badly
+check 'I/O ends with an error then' eval '! fio_end'
 check 'the device is closed then' wait_for 5 eval '[ "$(disk_attr $dev state)" = closed ]'
 check 'it can be unmapped then' unmap_disk "$dev"
 finish
