@@ -6,7 +6,8 @@
 ifneq ($(KERNELRELEASE),)
 
 rnbd-client-y	:= rnbd-clt.o rnbd-clt-dev.o rnbd-clt-io.o rnbd-clt-sysfs.o
-rnbd-server-y	:= rnbd-srv.o rnbd-srv-dev.o rnbd-srv-sysfs.o
+rnbd-server-y	:= rnbd-srv.o rnbd-srv-io.o rnbd-srv-order.o rnbd-srv-dev.o \
+		   rnbd-srv-sysfs.o
 
 obj-$(CONFIG_BLK_DEV_RNBD_CLIENT)	+= rnbd-client.o
 obj-$(CONFIG_BLK_DEV_RNBD_SERVER)	+= rnbd-server.o

@@ -14,7 +14,8 @@
  *
  * That the right to write goes with the first step is on purpose. A client that
  * lost its session comes back and opens its devices again, while its last writes
- * may hang in a slow disk for as long as they like.
+ * may hang in a slow disk for as long as they like. Whoever writes to the same
+ * sectors then waits for them (rnbd-srv-order.c).
  *
  * Devices are opened without a holder, since a holder would lock out others who
  * rightly use the device, and so nobody tells us when one is removed. Therefore
@@ -420,6 +421,7 @@ static struct rnbd_srv_dev *rnbd_srv_dev_add(struct block_device *bdev)
 		return NULL;
 	dev->bdev = bdev;
 	INIT_LIST_HEAD(&dev->sess_devs);
+	rnbd_srv_order_init(&dev->order);
 	snprintf(dev->name, sizeof(dev->name), "%pg", bdev);
 	list_add_tail(&dev->entry, &rnbd_srv_devs);
 	return dev;

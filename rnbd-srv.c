@@ -1,32 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * RNBD server: sessions, messages and the data path.
+ * RNBD server: the module, sessions and administrative messages.
  *
- * RTRS hands over each request of a client on the worker of a connection, with a
- * private copy of its message and with its data in one piece of memory. An IO
- * message is checked, turned into one bio that points at that memory, and
- * submitted from that worker; the bio's end is the answer. The bio, with our few
- * fields in front of it, is all that is allocated. A reference on the open
- * device is held meanwhile, per CPU, so that I/O and the end of a device meet in
- * no other place.
- *
- * Administrative messages come over the service connection, which also carries
- * the heartbeats and must not be held up. OPEN and CLOSE become work items of
- * their own, so that a device that takes its time to open delays nobody else.
+ * RTRS shows us each request of a client when it arrives, and has us carry it out
+ * when its data is there. I/O is the business of rnbd-srv-io.c. OPEN and CLOSE
+ * may take as long as a device likes, and become work items of a queue of ours.
  *
  * Nothing a client says is trusted. What breaks the rules is answered with an
  * errno and a line in the log, and touches nothing. When a session ends, its
  * devices are detached at once: no new I/O reaches them. I/O that is still in
  * the block layer then (of orphans, as RTRS calls them) ends when the block
- * layer says so, is answered into the void, and gives up the device with its
- * last reference. Nobody waits for it except the unloading of the module.
+ * layer says so, and gives up the device with its last reference. Nobody waits
+ * for it except the unloading of the module.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/bio.h>
 #include <linux/ctype.h>
-#include <linux/ioprio.h>
-#include <linux/mempool.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
@@ -41,33 +30,11 @@ static unsigned short port_nr = RNBD_DEFAULT_PORT;
 module_param(port_nr, ushort, 0444);
 MODULE_PARM_DESC(port_nr, "port to listen on (default: " __stringify(RNBD_DEFAULT_PORT) ")");
 
-/* Enough to go on with when memory is short; the rest comes from the heap. */
-#define RNBD_SRV_BIO_RESERVE	64
-#define RNBD_SRV_ADMIN_RESERVE	64
-
 /**
- * struct rnbd_srv_io - an I/O under way
- * @op: answered when it ends
- * @sess_dev: where it goes, holds a reference
- * @len: bytes to answer with if it succeeds
- * @work: answers it if it ended in hard interrupt context
- * @bio: the last member, its only vector follows
- *
- * Lives in the bio's allocation, from submission until the bio's end.
- */
-struct rnbd_srv_io {
-	struct rtrs_srv_op		*op;
-	struct rnbd_srv_sess_dev	*sess_dev;
-	size_t				len;
-	struct work_struct		work;
-	struct bio			bio;
-};
-
-/**
- * struct rnbd_srv_admin - an OPEN or CLOSE on its way to a worker
+ * struct rnbd_srv_admin - an administrative message
  * @work: on rnbd_srv_wq
  * @sess: holds a reference
- * @op: keeps the memory that @req points at until it is answered
+ * @op: keeps this, and what @req points at, until it is answered
  * @req: the request
  */
 struct rnbd_srv_admin {
@@ -77,274 +44,19 @@ struct rnbd_srv_admin {
 	struct rtrs_srv_req	req;
 };
 
+/* Our part of the memory of a request. */
+union rnbd_srv_op {
+	struct rnbd_srv_io	io;
+	struct rnbd_srv_admin	admin;
+};
+
 /*
  * OPEN, CLOSE and the watch over devices. Without WQ_MEM_RECLAIM, because
  * drivers flush ordinary workqueues when they are opened and closed.
  */
 struct workqueue_struct *rnbd_srv_wq;
 
-static struct workqueue_struct *rnbd_srv_bh_wq;
-static struct bio_set rnbd_srv_bios;
-static mempool_t *rnbd_srv_admins;
 static struct rtrs_srv_ctx *rnbd_srv_ctx;
-
-/* ----------------------------------------------------------- data path ---- */
-
-static void rnbd_srv_io_done(struct rnbd_srv_io *io)
-{
-	struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
-	struct rtrs_srv_op *op = io->op;
-	int err = blk_status_to_errno(io->bio.bi_status);
-	size_t len = err ? 0 : io->len;
-
-	/* Some disks only notice at the first that they do not know it. */
-	if (err && bio_op(&io->bio) == REQ_OP_WRITE_ZEROES &&
-	    !bdev_write_zeroes_sectors(io->bio.bi_bdev))
-		err = -EOPNOTSUPP;
-	bio_put(&io->bio);
-	rtrs_srv_respond(op, err, len);
-	/* Last: the device may go, and the module after it. */
-	percpu_ref_put(&sess_dev->ref);
-}
-
-static void rnbd_srv_io_work(struct work_struct *work)
-{
-	rnbd_srv_io_done(container_of(work, struct rnbd_srv_io, work));
-}
-
-/* Drivers end bios in any context; RTRS takes answers in all but this one. */
-static void rnbd_srv_end_io(struct bio *bio)
-{
-	struct rnbd_srv_io *io = container_of(bio, struct rnbd_srv_io, bio);
-
-	if (in_hardirq() || irqs_disabled()) {
-		INIT_WORK(&io->work, rnbd_srv_io_work);
-		queue_work(rnbd_srv_bh_wq, &io->work);
-	} else {
-		rnbd_srv_io_done(io);
-	}
-}
-
-static bool rnbd_srv_op_changes(unsigned int op)
-{
-	return op != RNBD_OP_READ && op != RNBD_OP_FLUSH;
-}
-
-/*
- * An operation's data: direction and length. There is no empty read, discard or
- * write zeroes: no block layer sends one.
- */
-static int rnbd_srv_check_data(const struct rnbd_io *io,
-			       const struct rtrs_srv_req *req)
-{
-	bool ok;
-
-	switch (io->rw & RNBD_OP_MASK) {
-	case RNBD_OP_READ:
-		ok = req->dir == DMA_FROM_DEVICE && io->bi_size &&
-		     req->data_len == io->bi_size;
-		break;
-	case RNBD_OP_WRITE:
-		ok = (req->dir == DMA_TO_DEVICE || !req->data_len) &&
-		     req->data_len == io->bi_size;
-		break;
-	case RNBD_OP_FLUSH:
-		ok = !req->data_len && !io->bi_size;
-		break;
-	case RNBD_OP_DISCARD:
-	case RNBD_OP_SECURE_ERASE:
-	case RNBD_OP_WRITE_ZEROES:
-		ok = !req->data_len && io->bi_size;
-		break;
-	default:
-		return -EOPNOTSUPP;
-	}
-	return ok ? 0 : -EINVAL;
-}
-
-/* Whole logical blocks, inside the device. */
-static int rnbd_srv_check_range(const struct rnbd_io *io,
-				struct block_device *bdev)
-{
-	sector_t size = bdev_nr_sectors(bdev);
-	u32 blocks = bdev_logical_block_size(bdev) - 1;
-
-	if (!io->bi_size)
-		return 0;
-	if (((io->sector << SECTOR_SHIFT) | io->bi_size) & blocks)
-		return -EINVAL;
-	if (io->sector > size || io->bi_size >> SECTOR_SHIFT > size - io->sector)
-		return -EIO;
-	return 0;
-}
-
-static int rnbd_srv_check_io(const struct rnbd_io *io,
-			     const struct rtrs_srv_req *req,
-			     const struct rnbd_srv_sess_dev *sess_dev)
-{
-	int err = rnbd_srv_check_data(io, req);
-
-	if (err)
-		return err;
-	/* The block layer lets kernel users write what they opened to read. */
-	if (sess_dev->mode == RNBD_ACCESS_RO &&
-	    rnbd_srv_op_changes(io->rw & RNBD_OP_MASK))
-		return -EROFS;
-	return rnbd_srv_check_range(io, sess_dev->bdev);
-}
-
-/*
- * The block layer's flush is an empty write. FUA alone on an empty write is the
- * flush of a client older than PREFLUSH.
- */
-static blk_opf_t rnbd_srv_write_opf(const struct rnbd_io *io)
-{
-	/* Throttled by the client's kernel; a wait here holds up others. */
-	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
-
-	if (!io->bi_size)
-		return opf | REQ_PREFLUSH;
-	if (io->rw & RNBD_F_FUA)
-		opf |= REQ_FUA;
-	if (io->rw & RNBD_F_PREFLUSH)
-		opf |= REQ_PREFLUSH;
-	return opf;
-}
-
-/* Of an operation that was checked. Flags that do not belong to it are ignored. */
-static blk_opf_t rnbd_srv_opf(const struct rnbd_io *io)
-{
-	blk_opf_t opf = io->rw & RNBD_F_SYNC ? REQ_SYNC : 0;
-
-	switch (io->rw & RNBD_OP_MASK) {
-	case RNBD_OP_WRITE:
-	case RNBD_OP_FLUSH:
-		return opf | rnbd_srv_write_opf(io);
-	case RNBD_OP_DISCARD:
-		return opf | REQ_OP_DISCARD;
-	case RNBD_OP_SECURE_ERASE:
-		return opf | REQ_OP_SECURE_ERASE;
-	case RNBD_OP_WRITE_ZEROES:
-		if (io->rw & RNBD_F_NOUNMAP)
-			opf |= REQ_NOUNMAP;
-		return opf | REQ_OP_WRITE_ZEROES;
-	default:
-		return opf | REQ_OP_READ;
-	}
-}
-
-/*
- * I/O schedulers index tables with the class, so it must be one that exists.
- * Who may use the real-time class is for the client's kernel to say.
- */
-static u16 rnbd_srv_ioprio(const struct rnbd_srv_sess *sess, u16 prio)
-{
-	if (READ_ONCE(sess->version) < 2)
-		return 0;
-
-	switch (IOPRIO_PRIO_CLASS(prio)) {
-	case IOPRIO_CLASS_RT:
-	case IOPRIO_CLASS_BE:
-	case IOPRIO_CLASS_IDLE:
-		return prio;
-	default:
-		return 0;
-	}
-}
-
-/* Cannot fail: the bio set has a reserve, and what is in use comes back. */
-static struct rnbd_srv_io *rnbd_srv_io_alloc(struct rnbd_srv_sess_dev *sess_dev,
-					     const struct rnbd_io *msg,
-					     const struct rtrs_srv_req *req)
-{
-	struct bio *bio = bio_alloc_bioset(sess_dev->bdev, req->data_len ? 1 : 0,
-					   rnbd_srv_opf(msg) | REQ_ALLOC_CACHE,
-					   GFP_NOIO, &rnbd_srv_bios);
-
-	/* The sector of a flush means nothing; mainline's is out of range. */
-	bio->bi_iter.bi_sector = msg->bi_size ? msg->sector : 0;
-	if (req->data_len)
-		__bio_add_page(bio, virt_to_page(req->data), req->data_len,
-			       offset_in_page(req->data));
-	else
-		bio->bi_iter.bi_size = msg->bi_size;
-	bio->bi_ioprio = rnbd_srv_ioprio(sess_dev->sess, msg->prio);
-	bio->bi_end_io = rnbd_srv_end_io;
-	return container_of(bio, struct rnbd_srv_io, bio);
-}
-
-/* Takes over a reference on @sess_dev, and @op. */
-static void rnbd_srv_io_submit(struct rnbd_srv_sess_dev *sess_dev,
-			       const struct rnbd_io *msg,
-			       struct rtrs_srv_op *op,
-			       const struct rtrs_srv_req *req)
-{
-	struct rnbd_srv_io *io;
-
-	if ((msg->rw & RNBD_OP_MASK) == RNBD_OP_WRITE && !msg->bi_size &&
-	    !(msg->rw & (RNBD_F_FUA | RNBD_F_PREFLUSH))) {
-		rtrs_srv_respond(op, 0, 0);
-		percpu_ref_put(&sess_dev->ref);
-		return;
-	}
-	io = rnbd_srv_io_alloc(sess_dev, msg, req);
-	io->op = op;
-	io->sess_dev = sess_dev;
-	io->len = req->dir == DMA_FROM_DEVICE ? req->data_len : 0;
-	submit_bio(&io->bio);
-}
-
-/*
- * The lookup pairs with rnbd_srv_detach(): who finds the device in time holds
- * up its closing, who does not gets nothing.
- */
-static struct rnbd_srv_sess_dev *rnbd_srv_sess_dev_get(struct rnbd_srv_sess *sess,
-						       u32 id)
-{
-	struct rnbd_srv_sess_dev *sess_dev;
-
-	guard(rcu)();
-	sess_dev = xa_load(&sess->devs, id);
-	if (sess_dev && percpu_ref_tryget_live(&sess_dev->ref))
-		return sess_dev;
-	return NULL;
-}
-
-/* Returns 0 if @op is answered or will be. */
-static int rnbd_srv_io_start(struct rnbd_srv_sess *sess,
-			     const struct rnbd_io *msg, struct rtrs_srv_op *op,
-			     const struct rtrs_srv_req *req)
-{
-	struct rnbd_srv_sess_dev *sess_dev;
-	int err;
-
-	sess_dev = rnbd_srv_sess_dev_get(sess, msg->device_id);
-	if (!sess_dev)
-		return -ENOTCONN;
-	err = rnbd_srv_check_io(msg, req, sess_dev);
-	if (err)
-		percpu_ref_put(&sess_dev->ref);
-	else
-		rnbd_srv_io_submit(sess_dev, msg, op, req);
-	return err;
-}
-
-static void rnbd_srv_io(struct rnbd_srv_sess *sess, struct rtrs_srv_op *op,
-			const struct rtrs_srv_req *req)
-{
-	struct rnbd_io msg = {};
-	int err;
-
-	err = rnbd_io_decode(&msg, req->msg, req->msg_len);
-	if (!err)
-		err = rnbd_srv_io_start(sess, &msg, op, req);
-	if (unlikely(err)) {
-		pr_info_ratelimited("%s: refused I/O on device %u, rw %#x, %u bytes at sector %llu: %pe\n",
-				    sess->name, msg.device_id, msg.rw,
-				    msg.bi_size, msg.sector, ERR_PTR(err));
-		rtrs_srv_respond(op, err, 0);
-	}
-}
 
 /* ------------------------------------------------------ administration ---- */
 
@@ -435,68 +147,93 @@ static int rnbd_srv_close(struct rnbd_srv_sess *sess, struct rtrs_srv_op *op,
 	return 0;
 }
 
+static int rnbd_srv_admin_run(struct rnbd_srv_sess *sess,
+			      struct rtrs_srv_op *op,
+			      const struct rtrs_srv_req *req)
+{
+	switch (rnbd_msg_type(req->msg, req->msg_len)) {
+	case RNBD_MSG_SESS_INFO:
+		return rnbd_srv_sess_info(sess, op, req);
+	case RNBD_MSG_OPEN:
+		return rnbd_srv_open(sess, op, req);
+	default:
+		return rnbd_srv_close(sess, op, req);
+	}
+}
+
 /* Runs what may sleep. A client on this very machine may wait for it to write. */
 static void rnbd_srv_admin_work(struct work_struct *work)
 {
-	struct rnbd_srv_admin *admin =
-		container_of(work, struct rnbd_srv_admin, work);
-	const struct rtrs_srv_req *req = &admin->req;
+	/* a copy: what is answered may be another request already */
+	struct rnbd_srv_admin admin =
+		*container_of(work, struct rnbd_srv_admin, work);
 	unsigned int noio = memalloc_noio_save();
 	int err;
 
-	if (rnbd_msg_type(req->msg, req->msg_len) == RNBD_MSG_OPEN)
-		err = rnbd_srv_open(admin->sess, admin->op, req);
-	else
-		err = rnbd_srv_close(admin->sess, admin->op, req);
+	err = rnbd_srv_admin_run(admin.sess, admin.op, &admin.req);
 	if (err)
-		rnbd_srv_refuse(admin->sess, admin->op, req, err);
-
+		rnbd_srv_refuse(admin.sess, admin.op, &admin.req, err);
 	memalloc_noio_restore(noio);
-	rnbd_srv_sess_put(admin->sess);
-	mempool_free(admin, rnbd_srv_admins);
+	rnbd_srv_sess_put(admin.sess);
 }
 
-/* Returns 0 if @op will be answered. */
-static int rnbd_srv_admin(struct rnbd_srv_sess *sess, struct rtrs_srv_op *op,
-			  const struct rtrs_srv_req *req)
+static void rnbd_srv_admin_carry_out(struct rnbd_srv_admin *admin,
+				     const struct rtrs_srv_req *req, int err)
 {
-	struct rnbd_srv_admin *admin = mempool_alloc(rnbd_srv_admins, GFP_NOWAIT);
+	struct rnbd_srv_sess *sess = admin->sess;
 
-	if (!admin)
-		return -ENOMEM;
-
+	if (err) {
+		rtrs_srv_respond(admin->op, err, 0);
+		rnbd_srv_sess_put(sess);
+		return;
+	}
+	admin->req = *req;
 	INIT_WORK(&admin->work, rnbd_srv_admin_work);
+	queue_work(rnbd_srv_wq, &admin->work);
+}
+
+static int rnbd_srv_admin_admit(struct rnbd_srv_sess *sess,
+				struct rnbd_srv_admin *admin,
+				struct rtrs_srv_op *op)
+{
 	kref_get(&sess->ref);
 	admin->sess = sess;
 	admin->op = op;
-	admin->req = *req;
-	queue_work(rnbd_srv_wq, &admin->work);
 	return 0;
 }
 
-static void rnbd_srv_request(void *priv, struct rtrs_srv_op *op,
-			     const struct rtrs_srv_req *req, bool service)
+static int rnbd_srv_request(void *priv, struct rtrs_srv_op *op,
+			    const struct rtrs_srv_req *req, bool service)
 {
+	union rnbd_srv_op *mem = rtrs_srv_op_priv(op);
 	struct rnbd_srv_sess *sess = priv;
-	int err = -EINVAL;
+	int type = rnbd_msg_type(req->msg, req->msg_len);
 
-	switch (rnbd_msg_type(req->msg, req->msg_len)) {
+	switch (type) {
 	case RNBD_MSG_IO:
-		/* submit_bio() sleeps, and heartbeats would wait behind it. */
+		/* the protocol has none there, and none counts on it */
 		if (service)
 			break;
-		rnbd_srv_io(sess, op, req);
-		return;
+		return rnbd_srv_io_admit(sess, &mem->io, op, req);
 	case RNBD_MSG_SESS_INFO:
-		err = rnbd_srv_sess_info(sess, op, req);
-		break;
 	case RNBD_MSG_OPEN:
 	case RNBD_MSG_CLOSE:
-		err = rnbd_srv_admin(sess, op, req);
-		break;
+		return rnbd_srv_admin_admit(sess, &mem->admin, op);
 	}
-	if (err)
-		rnbd_srv_refuse(sess, op, req, err);
+	pr_info_ratelimited("%s: refused a message of type %d, %zu bytes\n",
+			    sess->name, type, req->msg_len);
+	return -EINVAL;
+}
+
+static void rnbd_srv_carry_out(struct rtrs_srv_op *op,
+			       const struct rtrs_srv_req *req, int err)
+{
+	union rnbd_srv_op *mem = rtrs_srv_op_priv(op);
+
+	if (likely(rnbd_msg_type(req->msg, req->msg_len) == RNBD_MSG_IO))
+		rnbd_srv_io_carry_out(&mem->io, req, err);
+	else
+		rnbd_srv_admin_carry_out(&mem->admin, req, err);
 }
 
 /* The name goes into the log, into sysfs, and into paths that contain clients. */
@@ -537,9 +274,11 @@ static void rnbd_srv_close_sess(void *priv)
 
 static const struct rtrs_srv_ops rnbd_srv_ops = {
 	.max_msg_len	= sizeof(struct rnbd_msg_open),
+	.op_size	= sizeof(union rnbd_srv_op),
 	.open_sess	= rnbd_srv_open_sess,
 	.close_sess	= rnbd_srv_close_sess,
 	.request	= rnbd_srv_request,
+	.carry_out	= rnbd_srv_carry_out,
 };
 
 /* -------------------------------------------------------------- module ---- */
@@ -548,40 +287,19 @@ static int __init rnbd_srv_alloc(void)
 {
 	int err;
 
-	err = bioset_init(&rnbd_srv_bios, RNBD_SRV_BIO_RESERVE,
-			  offsetof(struct rnbd_srv_io, bio),
-			  BIOSET_NEED_BVECS | BIOSET_PERCPU_CACHE);
-	if (err)
-		return err;
-
-	err = -ENOMEM;
-	rnbd_srv_admins = mempool_create_kmalloc_pool(RNBD_SRV_ADMIN_RESERVE,
-						      sizeof(struct rnbd_srv_admin));
-	if (!rnbd_srv_admins)
-		goto exit_bios;
 	rnbd_srv_wq = alloc_workqueue("rnbd_srv", WQ_UNBOUND, WQ_MAX_ACTIVE);
 	if (!rnbd_srv_wq)
-		goto destroy_admins;
-	rnbd_srv_bh_wq = alloc_workqueue("rnbd_srv_bh", WQ_BH, 0);
-	if (!rnbd_srv_bh_wq)
-		goto destroy_wq;
-	return 0;
-
-destroy_wq:
-	destroy_workqueue(rnbd_srv_wq);
-destroy_admins:
-	mempool_destroy(rnbd_srv_admins);
-exit_bios:
-	bioset_exit(&rnbd_srv_bios);
+		return -ENOMEM;
+	err = rnbd_srv_io_init();
+	if (err)
+		destroy_workqueue(rnbd_srv_wq);
 	return err;
 }
 
 static void rnbd_srv_free(void)
 {
-	destroy_workqueue(rnbd_srv_bh_wq);
+	rnbd_srv_io_exit();
 	destroy_workqueue(rnbd_srv_wq);
-	mempool_destroy(rnbd_srv_admins);
-	bioset_exit(&rnbd_srv_bios);
 }
 
 static int __init rnbd_srv_init(void)

@@ -14,12 +14,15 @@
 #ifndef RNBD_SRV_H
 #define RNBD_SRV_H
 
+#include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/kobject.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/percpu-refcount.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -48,6 +51,47 @@ struct rnbd_srv_sess {
 };
 
 /**
+ * struct rnbd_srv_order - the order of a device's requests
+ * @lock: protects the rest; irqs off
+ * @tree: of &struct rnbd_srv_order_entry: writes, and what waits for one
+ * @seq: number of the next one
+ */
+struct rnbd_srv_order {
+	/* protects all here, and the entries but for their state */
+	spinlock_t		lock;
+	struct rb_root_cached	tree;
+	u64			seq;
+};
+
+/**
+ * struct rnbd_srv_order_entry - a request's place in the order
+ * @op: what to carry on when it need not wait any more
+ * @state: does it wait, and could it be carried out otherwise?
+ * @queued: it is in the tree
+ * @write: others wait for it
+ * @seq: its number
+ * @rb: in the tree
+ * @start: first sector
+ * @last: last sector
+ * @subtree_last: of the tree
+ * @waiters: those that wait for this one
+ * @wait: in the list of the one that it waits for
+ */
+struct rnbd_srv_order_entry {
+	struct rtrs_srv_op	*op;
+	atomic_t		state;
+	bool			queued;
+	bool			write;
+	u64			seq;
+	struct rb_node		rb;
+	u64			start;
+	u64			last;
+	u64			subtree_last;
+	struct list_head	waiters;
+	struct list_head	wait;
+};
+
+/**
  * struct rnbd_srv_dev - a block device that somebody has open
  * @entry: in the list of all
  * @bdev: its identity; valid as long as one of its users has its file open
@@ -56,8 +100,9 @@ struct rnbd_srv_sess {
  * @dir: devices/<dev> in sysfs, while any is attached
  * @sessions: devices/<dev>/sessions
  * @name: as the kernel names it
+ * @order: of its requests, over all sessions
  *
- * All of it is protected by rnbd_srv_lock.
+ * All of it but @order is protected by rnbd_srv_lock.
  */
 struct rnbd_srv_dev {
 	struct list_head	entry;
@@ -67,6 +112,7 @@ struct rnbd_srv_dev {
 	struct kobject		*dir;
 	struct kobject		*sessions;
 	char			name[BDEVNAME_SIZE];
+	struct rnbd_srv_order	order ____cacheline_aligned_in_smp;
 };
 
 /**
@@ -103,10 +149,50 @@ struct rnbd_srv_sess_dev {
 	char				dev_name[RNBD_NAME_LEN];
 };
 
+/**
+ * struct rnbd_srv_io - an I/O under way
+ * @sess_dev: where it goes, holds a reference
+ * @order: its place among the device's requests
+ * @msg: what the client wants, decoded and checked
+ * @len: bytes to answer with if it succeeds
+ * @work: answers it if it ended in hard interrupt context
+ * @bio: carries it out
+ * @bvec: its data
+ *
+ * In the memory that RTRS has for the request, from rnbd_srv_io_admit() until it
+ * is answered.
+ */
+struct rnbd_srv_io {
+	struct rnbd_srv_sess_dev	*sess_dev;
+	struct rnbd_srv_order_entry	order;
+	struct rnbd_io			msg;
+	size_t				len;
+	struct work_struct		work;
+	struct bio			bio;
+	struct bio_vec			bvec;
+};
+
 /* rnbd-srv.c */
 extern struct workqueue_struct *rnbd_srv_wq;
 
 void rnbd_srv_sess_put(struct rnbd_srv_sess *sess);
+
+/* rnbd-srv-io.c */
+int rnbd_srv_io_admit(struct rnbd_srv_sess *sess, struct rnbd_srv_io *io,
+		      struct rtrs_srv_op *op, const struct rtrs_srv_req *req);
+void rnbd_srv_io_carry_out(struct rnbd_srv_io *io,
+			   const struct rtrs_srv_req *req, int err);
+int rnbd_srv_io_init(void);
+void rnbd_srv_io_exit(void);
+
+/* rnbd-srv-order.c */
+void rnbd_srv_order_init(struct rnbd_srv_order *order);
+void rnbd_srv_order_begin(struct rnbd_srv_order *order,
+			  struct rnbd_srv_order_entry *entry, sector_t sector,
+			  u32 sectors, bool write);
+bool rnbd_srv_order_ready(struct rnbd_srv_order_entry *entry);
+void rnbd_srv_order_end(struct rnbd_srv_order *order,
+			struct rnbd_srv_order_entry *entry);
 
 /* rnbd-srv-dev.c */
 int rnbd_srv_dev_open(struct rnbd_srv_sess *sess,

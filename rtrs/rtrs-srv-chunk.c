@@ -77,10 +77,12 @@ static int rtrs_srv_chunk_alloc(struct rtrs_srv_op *op)
 static int rtrs_srv_ops_alloc(struct rtrs_srv_path *path)
 {
 	size_t msg_len = ALIGN(path->user->max_msg_len, SMP_CACHE_BYTES);
+	size_t op_size = ALIGN(path->user->op_size, SMP_CACHE_BYTES);
 	u32 nr;
 
 	path->msgs = kvcalloc(path->queue_depth, msg_len, GFP_KERNEL);
-	if (!path->msgs)
+	path->privs = kvcalloc(path->queue_depth, op_size, GFP_KERNEL);
+	if (!path->msgs || !path->privs)
 		return -ENOMEM;
 	path->ops = kvcalloc(path->queue_depth, sizeof(*path->ops), GFP_KERNEL);
 	if (!path->ops)
@@ -91,6 +93,8 @@ static int rtrs_srv_ops_alloc(struct rtrs_srv_path *path)
 		op->path = path;
 		op->nr = nr;
 		op->msg = path->msgs + nr * msg_len;
+		op->priv = path->privs + nr * op_size;
+		INIT_WORK(&op->work, rtrs_srv_op_work);
 	}
 	return 0;
 }
@@ -371,10 +375,9 @@ void rtrs_srv_chunk_free(struct rtrs_srv_op *op)
  * @op: the operation, being looked at
  * @len: bytes needed, not more than a chunk
  *
- * There is a way to do without, so this does not try hard. It may run on behalf
- * of a client on this machine that waits for its memory to be written.
+ * There is a way to do without, so this does not try hard.
  *
- * Context: process, sleeps.
+ * Context: any but hard interrupt.
  * Return: 0, and @op->buf is large enough; or -ENOMEM.
  */
 int rtrs_srv_read_buf(struct rtrs_srv_op *op, size_t len)
@@ -386,7 +389,7 @@ int rtrs_srv_read_buf(struct rtrs_srv_op *op, size_t len)
 
 	if (op->buf && order <= op->buf_order)
 		return 0;
-	buf = rtrs_srv_alloc_pages(dev, order, GFP_NOIO | __GFP_NORETRY);
+	buf = rtrs_srv_alloc_pages(dev, order, GFP_NOWAIT);
 	if (!buf)
 		return -ENOMEM;
 	dma = ib_dma_map_single(dev, buf, PAGE_SIZE << order, DMA_TO_DEVICE);

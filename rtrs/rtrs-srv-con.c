@@ -34,15 +34,14 @@
  * @wc: how it did
  * @what: what it was
  *
- * Ends the path. That a queue is flushed is told by what led to it.
+ * Ends the path.
  *
  * Context: completion handler.
  */
 void rtrs_srv_con_failed(struct rtrs_srv_con *con, const struct ib_wc *wc,
 			 const char *what)
 {
-	if (rtrs_srv_path_close(con->path) &&
-	    wc->status != IB_WC_WR_FLUSH_ERR)
+	if (rtrs_srv_path_close(con->path))
 		rtrs_srv_err(con->path, "connection %u, %s: %s, closing the path\n",
 			     con->c.cid, what, ib_wc_status_msg(wc->status));
 }
@@ -171,7 +170,7 @@ static int rtrs_srv_con_create_qp(struct rtrs_srv_con *con)
 		.pd		= path->pd,
 		.send_sge	= 1,
 		.vector		= path->vector + con->c.cid,
-		.poll_ctx	= IB_POLL_WORKQUEUE,
+		.poll_ctx	= IB_POLL_SOFTIRQ,
 	};
 	int err;
 
@@ -263,8 +262,6 @@ static int rtrs_srv_con_create(struct rtrs_srv_path *path,
 		rtrs_hb_prepare(&path->hb, &con->c);
 	con->recv_cqe.done = rtrs_srv_con_recv_done;
 	con->wr_cqe.done = rtrs_srv_con_wr_done;
-	init_llist_head(&con->ready);
-	INIT_WORK(&con->work, rtrs_srv_io_work);
 
 	err = rtrs_srv_con_create_qp(con);
 	if (!err)
@@ -294,7 +291,7 @@ void rtrs_srv_con_free(struct rtrs_srv_con *con)
 }
 
 /* May this connection join a path that there is? */
-static int rtrs_srv_con_check_join(const struct rtrs_srv_path *path,
+static int rtrs_srv_con_check_join(struct rtrs_srv_path *path,
 				   const struct rdma_cm_id *cm_id,
 				   const struct rtrs_conn_req *req)
 {
@@ -302,6 +299,12 @@ static int rtrs_srv_con_check_join(const struct rtrs_srv_path *path,
 
 	if (state == RTRS_SRV_PATH_CLOSING)
 		return -EBUSY;
+	/* a later attempt: the client has given up the one that this is of */
+	if (!req->cid && req->recon_cnt != path->recon_cnt) {
+		rtrs_srv_path_error(path, "the client connects it again",
+				    -EBUSY);
+		return -EBUSY;
+	}
 	if (state != RTRS_SRV_PATH_CONNECTING ||
 	    req->cid_num != path->con_num || path->cons[req->cid] ||
 	    cm_id->device != path->dev)

@@ -2,15 +2,17 @@
 /*
  * RTRS server: the data path.
  *
- * A request arrives as an immediate that names a chunk. The operation of that
- * chunk is claimed, and the messages are copied out of the chunk before they are
- * looked at, since the client can write there at any time. With
- * always_invalidate a write's chunk is then invalidated, and the user only sees
- * the request when that has completed: from there on nobody but the user can
- * change the data. A read's data goes to memory that no client can reach, so
- * nothing needs to be invalidated for it; only where there is no such memory is
- * it read in place, and treated as a write. Without always_invalidate everything
- * happens in the chunk.
+ * A request arrives as an immediate that names a chunk. In the completion handler,
+ * without delay, the operation of that chunk is claimed, the messages are copied
+ * out of the chunk before they are looked at, since the client can write there at
+ * any time, and the user decides whether it takes the request on. Whatever comes
+ * later therefore finds it. With always_invalidate a write's chunk is then
+ * invalidated. When that has completed nobody but the user can change the data,
+ * and a work item of the operation's own has the user carry it out: that may
+ * block, and blocks nobody else. A read's data goes to memory that no client can
+ * reach, so nothing needs to be invalidated for it; only where there is no such
+ * memory is it read in place, and treated as a write. Without always_invalidate
+ * everything happens in the chunk.
  *
  * The answer is one chain of work requests with one doorbell, on the connection
  * that the request came on: the chunk's registration if it was invalidated, the
@@ -23,11 +25,13 @@
  * All operations on one chunk number, one a path, share a slot of the session.
  * Who comes first is carried out, others wait in it, without anybody blocking: a
  * client that sends a request again because a path died must not overtake what it
- * had sent on that path, and the user may still be at work on that.
+ * had sent on that path, and the user may still be at work on that. The user knows
+ * of those that wait, too.
  *
- * When the path is down there is nobody to answer. Its operations end when the
- * user gives them back, which may be before or after the path is gone; in the
- * latter case they are orphans, and free what they have worked with.
+ * When the path is down there is nobody to answer, and what the user has not begun
+ * it is told not to. Its operations end when the user gives them back, which may
+ * be before or after the path is gone; in the latter case they are orphans, and
+ * free what they have worked with.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -50,39 +54,39 @@ static struct rtrs_srv_slot *rtrs_srv_op_slot(const struct rtrs_srv_op *op)
 	return &op->path->slots[op->nr];
 }
 
-/* Start an operation on its connection's own work item. */
-static void rtrs_srv_op_wake(struct rtrs_srv_op *op)
+static void rtrs_srv_op_queue(struct rtrs_srv_op *op)
 {
-	if (llist_add(&op->ready, &op->con->ready))
-		queue_work(rtrs_srv_io_wq, &op->con->work);
+	queue_work(op->path->sess->io_wq, &op->work);
 }
 
 /*
- * An operation gets a request. True if it may be carried out now, otherwise it
- * is begun when those before it have ended. The slot is locked.
+ * An operation gets a request. If there are others before it in the slot it goes
+ * on only when these have ended. The slot is locked.
  */
-static bool rtrs_srv_op_enter(struct rtrs_srv_op *op,
+static void rtrs_srv_op_enter(struct rtrs_srv_op *op,
 			      struct rtrs_srv_slot *slot,
 			      struct rtrs_srv_con *con, u32 off)
 {
 	op->con = con;
 	op->off = off;
 	op->next = NULL;
-	if (!slot->first) {
+	op->known = false;
+	op->woken = false;
+	if (slot->first) {
+		op->state = RTRS_SRV_OP_WAITING;
+		slot->last->next = op;
+	} else {
 		op->state = RTRS_SRV_OP_BUSY;
 		slot->first = op;
-		slot->last = op;
-		return true;
 	}
-	op->state = RTRS_SRV_OP_WAITING;
-	slot->last->next = op;
 	slot->last = op;
-	return false;
 }
 
 /*
- * The first in the slot leaves it, and the next one is begun. The slot is locked,
- * also for that: the next one's path may be about to look for what still runs.
+ * The first in the slot leaves it, and the next one goes on, unless it is still
+ * being looked at: then whoever does that sees that it need not wait. The slot is
+ * locked, also for that: the next one's path may be about to look for what still
+ * runs.
  */
 static void rtrs_srv_op_leave(struct rtrs_srv_op *op,
 			      struct rtrs_srv_slot *slot,
@@ -94,22 +98,10 @@ static void rtrs_srv_op_leave(struct rtrs_srv_op *op,
 	slot->first = next;
 	if (next) {
 		next->state = RTRS_SRV_OP_BUSY;
-		rtrs_srv_op_wake(next);
+		next->woken = next->known;
+		if (next->known)
+			rtrs_srv_op_queue(next);
 	}
-}
-
-/* Leave the slot before it is one's turn. The slot is locked. */
-static void rtrs_srv_op_give_up(struct rtrs_srv_op *op,
-				struct rtrs_srv_slot *slot)
-{
-	struct rtrs_srv_op *prev = slot->first;
-
-	while (prev->next != op)
-		prev = prev->next;
-	prev->next = op->next;
-	if (slot->last == op)
-		slot->last = prev;
-	op->state = RTRS_SRV_OP_IDLE;
 }
 
 /*
@@ -123,7 +115,7 @@ static void rtrs_srv_op_end(struct rtrs_srv_op *op)
 	bool orphan;
 
 	spin_lock_irqsave(&slot->lock, flags);
-	orphan = op->state == RTRS_SRV_OP_ORPHAN;
+	orphan = op->orphan;
 	rtrs_srv_op_leave(op, slot, RTRS_SRV_OP_IDLE);
 	spin_unlock_irqrestore(&slot->lock, flags);
 
@@ -311,29 +303,67 @@ static void rtrs_srv_sync_for_cpu(const struct rtrs_srv_op *op, u32 off,
 				   DMA_BIDIRECTIONAL);
 }
 
-/* Hand the request to the user: nobody else touches its data now. */
-static void rtrs_srv_op_run(struct rtrs_srv_op *op)
+/* The request, as the user sees it: the same each time it is asked for. */
+static void rtrs_srv_op_fill_req(const struct rtrs_srv_op *op,
+				 struct rtrs_srv_req *req)
 {
-	struct rtrs_srv_path *path = op->path;
-	struct rtrs_srv_req req = {
+	*req = (struct rtrs_srv_req) {
 		.dir		= op->dir,
 		.msg		= op->msg,
 		.msg_len	= min_t(size_t, op->off - op->usr_off,
-					path->user->max_msg_len),
+					op->path->user->max_msg_len),
 		.data_len	= op->data_len,
 	};
-
-	if (!rtrs_srv_path_connected(path)) {
-		rtrs_srv_respond(op, -ECONNABORTED, 0);
-		return;
-	}
-	if (op->data_len) {
-		req.data = op->in_place ? op->chunk : op->buf;
-		if (op->in_place)
-			rtrs_srv_sync_for_cpu(op, 0, op->data_len);
-	}
-	path->user->request(path->priv, op, &req, op->con->c.cid == 0);
+	if (op->data_len)
+		req->data = op->in_place ? op->chunk : op->buf;
 }
+
+/* Does the user take it on? Under RCU, on a path that is CONNECTED. */
+static int rtrs_srv_op_offer(struct rtrs_srv_op *op)
+{
+	struct rtrs_srv_path *path = op->path;
+	struct rtrs_srv_req req;
+
+	rtrs_srv_op_fill_req(op, &req);
+	return path->user->request(path->priv, op, &req, op->con->c.cid == 0);
+}
+
+/*
+ * The data may be looked at now, and nobody else touches it. Once the path has
+ * gone there is no device to take it from, and nobody who waits for it.
+ */
+static int rtrs_srv_op_take_data(struct rtrs_srv_op *op)
+{
+	guard(rcu)();
+	if (!rtrs_srv_path_connected(op->path))
+		return -ECONNABORTED;
+	if (op->err)
+		return op->err;
+	if (op->in_place && op->data_len)
+		rtrs_srv_sync_for_cpu(op, 0, op->data_len);
+	return 0;
+}
+
+static void rtrs_srv_op_carry_out(struct rtrs_srv_op *op)
+{
+	struct rtrs_srv_req req;
+	int err = rtrs_srv_op_take_data(op);
+
+	rtrs_srv_op_fill_req(op, &req);
+	op->path->user->carry_out(op, &req, err);
+}
+
+void *rtrs_srv_op_priv(struct rtrs_srv_op *op)
+{
+	return op->priv;
+}
+EXPORT_SYMBOL_GPL(rtrs_srv_op_priv);
+
+void rtrs_srv_carry_on(struct rtrs_srv_op *op)
+{
+	rtrs_srv_op_queue(op);
+}
+EXPORT_SYMBOL_GPL(rtrs_srv_carry_on);
 
 static void rtrs_srv_op_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 {
@@ -342,11 +372,11 @@ static void rtrs_srv_op_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 
 	if (unlikely(wc->status != IB_WC_SUCCESS)) {
 		rtrs_srv_con_failed(op->con, wc, "invalidation");
-		rtrs_srv_respond(op, -EIO, 0);
-		return;
+		op->err = -EIO;
+	} else {
+		op->invalidated = true;
 	}
-	op->invalidated = true;
-	rtrs_srv_op_run(op);
+	rtrs_srv_op_queue(op);
 }
 
 static int rtrs_srv_op_post_inv(struct rtrs_srv_op *op)
@@ -359,9 +389,6 @@ static int rtrs_srv_op_post_inv(struct rtrs_srv_op *op)
 	};
 
 	op->cqe.done = rtrs_srv_op_inv_done;
-	guard(rcu)();
-	if (!rtrs_srv_path_connected(op->path))
-		return -ENOTCONN;
 	return ib_post_send(op->con->c.qp, &wr, NULL);
 }
 
@@ -452,10 +479,43 @@ static int rtrs_srv_op_parse(struct rtrs_srv_op *op)
 	return 0;
 }
 
-/* A request begins. Process context, on a worker of its connection. */
+static int rtrs_srv_op_check(struct rtrs_srv_op *op)
+{
+	int err = rtrs_srv_op_parse(op);
+
+	if (err)
+		rtrs_srv_err(op->path, "bad request for chunk %u: %pe\n",
+			     op->nr, ERR_PTR(err));
+	return err ?: rtrs_srv_op_offer(op);
+}
+
+/* It is its turn: on to its data, or to its answer. Does not sleep. */
+static void rtrs_srv_op_go_on(struct rtrs_srv_op *op)
+{
+	guard(rcu)();
+	if (op->refused) {
+		rtrs_srv_respond(op, op->err, 0);
+		return;
+	}
+	if (op->invalidate && rtrs_srv_path_connected(op->path)) {
+		op->err = rtrs_srv_op_post_inv(op);
+		if (!op->err)
+			return;
+		rtrs_srv_path_error(op->path, "cannot invalidate", op->err);
+	}
+	rtrs_srv_op_queue(op);
+}
+
+/*
+ * A request has come, and its operation has entered its slot. In a completion
+ * handler, and even if it has to wait: so it is known to the user before anything
+ * that its client does next. Does not sleep.
+ */
 static void rtrs_srv_op_start(struct rtrs_srv_op *op)
 {
-	int err;
+	struct rtrs_srv_slot *slot = rtrs_srv_op_slot(op);
+	unsigned long flags;
+	bool turn;
 
 	op->dir = DMA_TO_DEVICE;
 	op->usr_off = 0;
@@ -465,22 +525,35 @@ static void rtrs_srv_op_start(struct rtrs_srv_op *op)
 	op->invalidated = false;
 	op->rd = (struct rtrs_read_req) {};
 
-	err = rtrs_srv_op_parse(op);
-	if (err) {
-		rtrs_srv_err(op->path, "bad request for chunk %u: %pe\n",
-			     op->nr, ERR_PTR(err));
-		rtrs_srv_respond(op, err, 0);
+	guard(rcu)();
+	op->err = rtrs_srv_path_connected(op->path) ? rtrs_srv_op_check(op) :
+						      -ECONNABORTED;
+	op->refused = op->err;
+
+	spin_lock_irqsave(&slot->lock, flags);
+	op->known = true;
+	turn = op->state == RTRS_SRV_OP_BUSY;
+	spin_unlock_irqrestore(&slot->lock, flags);
+	if (turn)
+		rtrs_srv_op_go_on(op);
+}
+
+/**
+ * rtrs_srv_op_work() - go on with an operation that had to wait, or carry it out
+ * @work: rtrs_srv_op.work
+ *
+ * Context: process, sleeps for as long as the user does.
+ */
+void rtrs_srv_op_work(struct work_struct *work)
+{
+	struct rtrs_srv_op *op = container_of(work, struct rtrs_srv_op, work);
+
+	if (!op->woken) {
+		rtrs_srv_op_carry_out(op);
 		return;
 	}
-	if (!op->invalidate) {
-		rtrs_srv_op_run(op);
-		return;
-	}
-	err = rtrs_srv_op_post_inv(op);
-	if (err) {
-		rtrs_srv_path_error(op->path, "cannot invalidate", err);
-		rtrs_srv_respond(op, err, 0);
-	}
+	op->woken = false;
+	rtrs_srv_op_go_on(op);
 }
 
 /* The answer is out: the chunk is free, or its next request is here already. */
@@ -489,45 +562,21 @@ static void rtrs_srv_op_done(struct ib_cq *cq, struct ib_wc *wc)
 	struct rtrs_srv_op *op = container_of(wc->wr_cqe, struct rtrs_srv_op,
 					      cqe);
 	struct rtrs_srv_slot *slot = rtrs_srv_op_slot(op);
-	struct rtrs_srv_con *con = rtrs_srv_con_of(cq), *pending;
+	struct rtrs_srv_con *pending;
 	unsigned long flags;
-	bool start = false;
 
 	if (unlikely(wc->status != IB_WC_SUCCESS))
-		rtrs_srv_con_failed(con, wc, "answer");
+		rtrs_srv_con_failed(rtrs_srv_con_of(cq), wc, "answer");
 
 	spin_lock_irqsave(&slot->lock, flags);
 	pending = op->pending_con;
 	op->pending_con = NULL;
 	op->state = RTRS_SRV_OP_IDLE;
 	if (unlikely(pending))
-		start = rtrs_srv_op_enter(op, slot, pending, op->pending_off);
+		rtrs_srv_op_enter(op, slot, pending, op->pending_off);
 	spin_unlock_irqrestore(&slot->lock, flags);
 
-	if (!start)
-		return;
-	/* another connection's request must not hold up this one's worker */
-	if (pending == con)
-		rtrs_srv_op_start(op);
-	else
-		rtrs_srv_op_wake(op);
-}
-
-/**
- * rtrs_srv_io_work() - start the operations of a connection that had to wait
- * @work: rtrs_srv_con.work
- *
- * Context: process, sleeps.
- */
-void rtrs_srv_io_work(struct work_struct *work)
-{
-	struct rtrs_srv_con *con = container_of(work, struct rtrs_srv_con,
-						work);
-	struct rtrs_srv_op *op, *tmp;
-	struct llist_node *ready;
-
-	ready = llist_reverse_order(llist_del_all(&con->ready));
-	llist_for_each_entry_safe(op, tmp, ready, ready)
+	if (unlikely(pending))
 		rtrs_srv_op_start(op);
 }
 
@@ -557,7 +606,8 @@ int rtrs_srv_io_request(struct rtrs_srv_con *con, u32 payload)
 	slot = rtrs_srv_op_slot(op);
 	spin_lock_irqsave(&slot->lock, flags);
 	if (likely(op->state == RTRS_SRV_OP_IDLE)) {
-		start = rtrs_srv_op_enter(op, slot, con, off);
+		rtrs_srv_op_enter(op, slot, con, off);
+		start = true;
 	} else if (op->state == RTRS_SRV_OP_ANSWERED && !op->pending_con) {
 		op->pending_con = con;
 		op->pending_off = off;
@@ -571,51 +621,6 @@ int rtrs_srv_io_request(struct rtrs_srv_con *con, u32 payload)
 	return err;
 }
 
-static void rtrs_srv_op_stop_waiting(struct rtrs_srv_op *op)
-{
-	struct rtrs_srv_slot *slot = rtrs_srv_op_slot(op);
-	unsigned long flags;
-
-	spin_lock_irqsave(&slot->lock, flags);
-	if (op->state == RTRS_SRV_OP_WAITING)
-		rtrs_srv_op_give_up(op, slot);
-	spin_unlock_irqrestore(&slot->lock, flags);
-}
-
-/* What was to be started and now is not. */
-static void rtrs_srv_con_stop_ready(struct rtrs_srv_con *con)
-{
-	struct rtrs_srv_op *op, *tmp;
-
-	cancel_work_sync(&con->work);
-	guard(rcu)();
-	llist_for_each_entry_safe(op, tmp, llist_del_all(&con->ready), ready)
-		rtrs_srv_op_end(op);
-}
-
-/**
- * rtrs_srv_io_stop() - hand no more requests to the user
- * @path: the path; its queues are drained
- *
- * Afterwards an operation that is still BUSY is with the user.
- *
- * Context: process, sleeps.
- */
-void rtrs_srv_io_stop(struct rtrs_srv_path *path)
-{
-	u32 nr;
-	u16 cid;
-
-	if (!path->ops)
-		return;
-	/* first, so that nobody wakes them up any more */
-	for (nr = 0; nr < path->queue_depth; nr++)
-		rtrs_srv_op_stop_waiting(&path->ops[nr]);
-	for (cid = 0; cid < path->con_num; cid++)
-		if (path->cons[cid])
-			rtrs_srv_con_stop_ready(path->cons[cid]);
-}
-
 /* Free the memory of an operation, or leave that to who ends it. */
 static void rtrs_srv_op_release(struct rtrs_srv_op *op)
 {
@@ -624,11 +629,11 @@ static void rtrs_srv_op_release(struct rtrs_srv_op *op)
 	bool orphan;
 
 	spin_lock_irqsave(&slot->lock, flags);
-	orphan = op->state == RTRS_SRV_OP_BUSY;
-	if (orphan) {
-		op->state = RTRS_SRV_OP_ORPHAN;
+	orphan = op->state == RTRS_SRV_OP_BUSY ||
+		 op->state == RTRS_SRV_OP_WAITING;
+	op->orphan = orphan;
+	if (orphan)
 		kref_get(&op->path->ref);
-	}
 	spin_unlock_irqrestore(&slot->lock, flags);
 
 	if (!orphan)

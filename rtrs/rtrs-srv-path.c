@@ -12,8 +12,8 @@
  * Whatever ends a path (the client disconnects, a work request fails, the
  * heartbeat stops, the device goes, an administrator or the protocol says so)
  * makes it CLOSING and queues the one work item that takes it down; nothing else
- * ever does. In that work: the connections go to the error state, all at once,
- * since the client waits for that; after a grace period nobody posts any more;
+ * ever does. In that work: after a grace period nobody posts any more; the
+ * connections go to the error state, all at once, since the client waits for that;
  * whatever else runs for the path is stopped; the queues are drained, after
  * which no request comes in; the user hears of it; and then everything is
  * undone in the order opposite to that of making it, the connection manager ids
@@ -118,6 +118,7 @@ static void rtrs_srv_path_free(struct rtrs_srv_path *path)
 {
 	free_percpu(path->stats);
 	kvfree(path->mrs);
+	kvfree(path->privs);
 	kvfree(path->msgs);
 	kvfree(path->ops);
 	kvfree(path);
@@ -392,15 +393,17 @@ static void rtrs_srv_path_close_work(struct work_struct *work)
 	struct rtrs_srv_path *path = container_of(work, struct rtrs_srv_path,
 						  close_work);
 
-	rtrs_srv_path_disconnect(path);
-
-	/* whoever saw the path CONNECTED has posted what it wanted to */
+	/*
+	 * Whoever saw the path CONNECTED has posted what it wanted to, and shown
+	 * to the user what had come; only now may the client hear that we take
+	 * in nothing more.
+	 */
 	synchronize_rcu();
+	rtrs_srv_path_disconnect(path);
 	cancel_delayed_work_sync(&path->timeout_work);
 	cancel_work_sync(&path->info_work);
 	rtrs_hb_stop(&path->hb);
 	rtrs_srv_path_drain(path);
-	rtrs_srv_io_stop(path);
 
 	/* no request is being handed to the user, nor will one be */
 	rtrs_srv_sess_disestablish(path);
@@ -431,6 +434,7 @@ static void rtrs_srv_path_init(struct rtrs_srv_path *path,
 	path->port = cm_id->port_num;
 	path->vector = atomic_inc_return(&vector);
 	path->sess_uuid = req->sess_uuid;
+	path->recon_cnt = req->recon_cnt;
 
 	path->features = offered & RTRS_FEAT_BOOT_ID;
 	if (rtrs_srv_conf.always_invalidate) {

@@ -51,12 +51,8 @@ DEFINE_MUTEX(rtrs_srv_mutex);
 /* Sessions of all ports, for their names share one directory. rtrs_srv_mutex */
 static LIST_HEAD(rtrs_srv_sessions);
 
-/*
- * Paths come up and go on one, operations that had to wait are started on the
- * other: there the user may block, which must hold up no teardown.
- */
+/* Paths come up and go on it. What users do is done elsewhere: it may block. */
 struct workqueue_struct *rtrs_srv_wq;
-struct workqueue_struct *rtrs_srv_io_wq;
 
 static void rtrs_srv_ctx_put(struct rtrs_srv_ctx *ctx)
 {
@@ -71,6 +67,8 @@ static void rtrs_srv_sess_release(struct kref *ref)
 	struct rtrs_srv_ctx *ctx = sess->ctx;
 
 	kvfree(sess->slots);
+	if (sess->io_wq)
+		destroy_workqueue(sess->io_wq);
 	mutex_destroy(&sess->mutex);
 	kfree(sess);
 	rtrs_srv_ctx_put(ctx);
@@ -218,6 +216,20 @@ static int rtrs_srv_sess_alloc_slots(struct rtrs_srv_sess *sess)
 	return 0;
 }
 
+/* What its operations need, once a path knows its name. */
+static int rtrs_srv_sess_prepare(struct rtrs_srv_sess *sess, const char *name)
+{
+	int err;
+
+	err = rtrs_srv_sess_alloc_slots(sess);
+	if (err || sess->io_wq)
+		return err;
+	sess->io_wq = alloc_workqueue("rtrs_srv_%.20s", WQ_MEM_RECLAIM,
+				      min(sess->queue_depth, WQ_MAX_ACTIVE),
+				      name);
+	return sess->io_wq ? 0 : -ENOMEM;
+}
+
 /**
  * rtrs_srv_sess_set_name() - a path says what the name of its session is
  * @sess: the session; the caller's path is in it
@@ -241,7 +253,7 @@ int rtrs_srv_sess_set_name(struct rtrs_srv_sess *sess, const char *name)
 	err = rtrs_srv_name_check(name);
 	if (err)
 		return err;
-	err = rtrs_srv_sess_alloc_slots(sess);
+	err = rtrs_srv_sess_prepare(sess, name);
 	if (err)
 		return err;
 
@@ -454,29 +466,15 @@ static int __init rtrs_srv_init(void)
 				      WQ_MAX_ACTIVE);
 	if (!rtrs_srv_wq)
 		return -ENOMEM;
-	rtrs_srv_io_wq = alloc_workqueue("rtrs_srv_io",
-					 WQ_UNBOUND | WQ_MEM_RECLAIM,
-					 WQ_MAX_ACTIVE);
-	if (!rtrs_srv_io_wq) {
-		err = -ENOMEM;
-		goto destroy_wq;
-	}
 	err = rtrs_srv_sysfs_init();
 	if (err)
-		goto destroy_io_wq;
-	return 0;
-
-destroy_io_wq:
-	destroy_workqueue(rtrs_srv_io_wq);
-destroy_wq:
-	destroy_workqueue(rtrs_srv_wq);
+		destroy_workqueue(rtrs_srv_wq);
 	return err;
 }
 
 static void __exit rtrs_srv_exit(void)
 {
 	/* all ports are closed, but what closed them may still be returning */
-	destroy_workqueue(rtrs_srv_io_wq);
 	destroy_workqueue(rtrs_srv_wq);
 	rtrs_srv_sysfs_exit();
 }

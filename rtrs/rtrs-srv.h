@@ -30,7 +30,6 @@
 #include <linux/kobject.h>
 #include <linux/kref.h>
 #include <linux/list.h>
-#include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/refcount.h>
@@ -98,6 +97,8 @@ struct rtrs_srv_slot {
 /**
  * struct rtrs_srv_sess - a session: the paths of one client with one paths_uuid
  * @slots: one a chunk number; from the first INFO_REQ on, constant then
+ * @io_wq: carries out its operations, each of which may block; so it is its own,
+ *	and can run them all at once. From the first INFO_REQ on
  * @ctx: the port it came in on; constant
  * @paths_uuid: constant
  * @queue_depth: number of chunks; constant
@@ -117,6 +118,7 @@ struct rtrs_srv_slot {
  */
 struct rtrs_srv_sess {
 	struct rtrs_srv_slot	*slots;
+	struct workqueue_struct	*io_wq;
 	struct rtrs_srv_ctx	*ctx;
 	uuid_t			paths_uuid;
 	u32			queue_depth;
@@ -171,14 +173,12 @@ struct rtrs_srv_stats {
  * @RTRS_SRV_OP_BUSY: first in its slot: being looked at, its chunk being
  *	invalidated, or in the hands of the user
  * @RTRS_SRV_OP_ANSWERED: the answer's send has not completed yet
- * @RTRS_SRV_OP_ORPHAN: as BUSY, with the user, but the path is gone
  */
 enum rtrs_srv_op_state {
 	RTRS_SRV_OP_IDLE,
 	RTRS_SRV_OP_WAITING,
 	RTRS_SRV_OP_BUSY,
 	RTRS_SRV_OP_ANSWERED,
-	RTRS_SRV_OP_ORPHAN,
 };
 
 /**
@@ -197,14 +197,20 @@ enum rtrs_srv_op_state {
  * @invalidated: and has been: it has to be registered again
  * @in_place: the data is in the chunk
  * @rd: of a read, what the client asked for; else zeroes
+ * @known: the user has been asked whether it takes it on
+ * @woken: it had to wait, and @work is to go on with it
+ * @orphan: the path is gone, and what is left of it is the operation's to free
+ * @refused: it is to be answered with @err, and nothing else
+ * @err: why it cannot be carried out
  * @cqe: of what was posted for this operation last: invalidation or answer
- * @ready: in rtrs_srv_con.ready
+ * @work: has the user carry it out
  * @path: constant
  * @nr: the chunk's number; constant
  * @chunk: the chunk; constant until the path has ended
  * @chunk_dma: its address for the device
  * @mr: its region if it has one of its own, else NULL
  * @msg: for a copy of the user message
+ * @priv: the user's
  * @buf: memory for the data of reads that no key opens, or NULL
  * @buf_dma: its address for the device
  * @buf_order: its size, as a page order
@@ -229,17 +235,23 @@ struct rtrs_srv_op {
 	bool			invalidate;
 	bool			invalidated;
 	bool			in_place;
+	bool			known;
+	bool			woken;
+	bool			orphan;
+	bool			refused;
 	u8			buf_order;
 	u16			nr;
+	int			err;
 	struct rtrs_read_req	rd;
 	struct ib_cqe		cqe;
-	struct llist_node	ready;
+	struct work_struct	work;
 
 	struct rtrs_srv_path	*path;
 	void			*chunk;
 	u64			chunk_dma;
 	struct ib_mr		*mr;
 	void			*msg;
+	void			*priv;
 	void			*buf;
 	u64			buf_dma;
 } ____cacheline_aligned_in_smp;
@@ -250,8 +262,6 @@ struct rtrs_srv_op {
  * @path: the path it belongs to; constant
  * @recv_cqe: of all its receives, but the one for INFO_REQ
  * @wr_cqe: of sends whose success is of no interest
- * @ready: operations to be started by @work
- * @work: starts them; they wait for a slot no longer, or for their last answer
  *
  * Belongs to the path; freed when its connection manager id is gone.
  */
@@ -260,8 +270,6 @@ struct rtrs_srv_con {
 	struct rtrs_srv_path	*path;
 	struct ib_cqe		recv_cqe;
 	struct ib_cqe		wr_cqe;
-	struct llist_head	ready;
-	struct work_struct	work;
 };
 
 /**
@@ -284,6 +292,7 @@ struct rtrs_srv_con {
  * @mrs: regions of the chunks
  * @mr_cnt: how many of them there are
  * @msgs: the memory of all rtrs_srv_op.msg
+ * @privs: the memory of all rtrs_srv_op.priv
  * @info_iu: receives INFO_REQ
  * @info_len: bytes of it that have been received
  * @info_work: answers INFO_REQ
@@ -293,6 +302,7 @@ struct rtrs_srv_con {
  * @ref: one until CLOSED, one for @kobj, one an orphan
  * @entry: in rtrs_srv_sess.paths
  * @sess_uuid: constant
+ * @recon_cnt: the client's attempt that it comes from; constant
  * @features: accepted extensions; constant
  * @port: of @dev; constant
  * @vector: completion vector of cid 0; constant
@@ -334,6 +344,7 @@ struct rtrs_srv_path {
 	struct ib_mr		**mrs;
 	u32			mr_cnt;
 	void			*msgs;
+	void			*privs;
 	struct rtrs_iu		*info_iu;
 	size_t			info_len;
 	struct work_struct	info_work;
@@ -343,6 +354,7 @@ struct rtrs_srv_path {
 	struct kref		ref;
 	struct list_head	entry;
 	uuid_t			sess_uuid;
+	u16			recon_cnt;
 	u32			features;
 	u32			port;
 	unsigned int		vector;
@@ -374,7 +386,6 @@ do {									\
 extern struct rtrs_srv_conf rtrs_srv_conf;
 extern struct mutex rtrs_srv_mutex;
 extern struct workqueue_struct *rtrs_srv_wq;
-extern struct workqueue_struct *rtrs_srv_io_wq;
 
 struct rtrs_srv_sess *rtrs_srv_sess_find(struct rtrs_srv_ctx *ctx,
 					 const uuid_t *paths_uuid);
@@ -442,8 +453,7 @@ int rtrs_srv_read_buf(struct rtrs_srv_op *op, size_t len);
 
 /* rtrs-srv-io.c */
 int rtrs_srv_io_request(struct rtrs_srv_con *con, u32 payload);
-void rtrs_srv_io_work(struct work_struct *work);
-void rtrs_srv_io_stop(struct rtrs_srv_path *path);
+void rtrs_srv_op_work(struct work_struct *work);
 void rtrs_srv_io_release(struct rtrs_srv_path *path);
 
 /* rtrs-srv-sysfs.c */

@@ -22,6 +22,7 @@
 #include <linux/scatterlist.h>
 #include <linux/socket.h>
 #include <linux/types.h>
+#include <linux/uuid.h>
 
 /**
  * struct rtrs_path_addr - the two ends of a path, as seen by a client
@@ -214,6 +215,16 @@ void rtrs_clt_abort(struct rtrs_clt_sess *sess);
 void rtrs_clt_query(struct rtrs_clt_sess *sess, struct rtrs_clt_attrs *attrs);
 
 /**
+ * rtrs_clt_boot_id() - which life of the server is it?
+ * @sess: the session
+ * @id: filled: made by the server when it was loaded; zeroes if it does not say.
+ *	It changes only while no path is up: between the two link events.
+ *
+ * Context: process.
+ */
+void rtrs_clt_boot_id(struct rtrs_clt_sess *sess, uuid_t *id);
+
+/**
  * rtrs_clt_connected() - is any path of the session up?
  * @sess: the session
  *
@@ -256,6 +267,21 @@ int rtrs_clt_request(struct rtrs_clt_sess *sess,
 		     const struct rtrs_clt_req *req);
 
 /**
+ * rtrs_clt_expire() - a request is not answered in time
+ * @sess: the session
+ * @chunk: its chunk; the caller sees to it that no other request gets it
+ * @give_up: it is not to be sent again
+ *
+ * Ends the path that the request is on; so the request is sent again on another,
+ * or done with -ETIMEDOUT if it is to be given up: as always, not before the path
+ * it is on has been closed. Nothing happens to a request that has just been
+ * answered, or is between two paths.
+ *
+ * Context: any.
+ */
+void rtrs_clt_expire(struct rtrs_clt_sess *sess, u16 chunk, bool give_up);
+
+/**
  * rtrs_clt_poll() - look for answers on a polled queue
  * @sess: the session
  * @queue: index of a polled queue
@@ -283,8 +309,9 @@ struct rtrs_srv_op;
  * @data_len: bytes in @data; of a read, what the client wants at most
  *
  * The structure is valid during the call, what it points to until the request
- * has been answered. The client cannot change @data meanwhile if the module's
- * always_invalidate is set.
+ * has been answered. If the module's always_invalidate is set the client cannot
+ * change @data any more once carry_out() is called; until then it can, and until
+ * then nobody but the client has any business with it. @msg is safe throughout.
  */
 struct rtrs_srv_req {
 	enum dma_data_direction	dir;
@@ -297,23 +324,32 @@ struct rtrs_srv_req {
 /**
  * struct rtrs_srv_ops - what a server's user has to provide
  * @max_msg_len: the longest user message it knows, bytes
+ * @op_size: bytes that it needs for each request, see rtrs_srv_op_priv()
  * @open_sess: a session has its first established path; returns 0 and sets
  *	*priv, or a negative errno to refuse the session. Process context.
  * @close_sess: the session's last established path has ended. No request() runs
  *	or will run with this priv; requests that were not answered yet are
  *	orphans, and are still to be answered. Process context; must not wait for
  *	them.
- * @request: carry out a request, and call rtrs_srv_respond() once, now or later.
- *	Process context, on the worker of a connection: it may sleep, which holds
- *	up that connection only; but not if @service is true, since heartbeats go
- *	over the service connection.
+ * @request: look at a request, and return 0 to take it on, or a negative errno to
+ *	answer it with. In softirq or under RCU: must not sleep. @service: it came
+ *	over the service connection, where heartbeats do. Called in the order in
+ *	which requests arrive, as far as there is one, and before a client can do
+ *	anything that relies on the request having been given up.
+ * @carry_out: do what the request that was taken on says, and call
+ *	rtrs_srv_respond() once, now or later; @err is not 0 if it must not be
+ *	done any more, only be answered. Process context, may block for as long as
+ *	it likes: nothing else waits for it.
  */
 struct rtrs_srv_ops {
 	size_t max_msg_len;
+	size_t op_size;
 	int (*open_sess)(struct rtrs_srv_sess *sess, void **priv);
 	void (*close_sess)(void *priv);
-	void (*request)(void *priv, struct rtrs_srv_op *op,
-			const struct rtrs_srv_req *req, bool service);
+	int (*request)(void *priv, struct rtrs_srv_op *op,
+		       const struct rtrs_srv_req *req, bool service);
+	void (*carry_out)(struct rtrs_srv_op *op,
+			  const struct rtrs_srv_req *req, int err);
 };
 
 /**
@@ -344,10 +380,31 @@ void rtrs_srv_close(struct rtrs_srv_ctx *ctx);
  * @len: bytes of a read's data that were filled, and no more are sent; 0 for a
  *	write
  *
- * Context: any but hard interrupt, also inside of the request() callback; does not
- * sleep.
+ * Context: any but hard interrupt, also inside of the carry_out() callback; does
+ * not sleep.
  */
 void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len);
+
+/**
+ * rtrs_srv_op_priv() - the user's memory for a request
+ * @op: the request
+ *
+ * It is there for as long as the path is, so it is used again by the next request
+ * with the same chunk; zeroed only at first. Aligned to a cache line.
+ *
+ * Context: any, from request() until the request is answered.
+ * Return: &rtrs_srv_ops.op_size bytes.
+ */
+void *rtrs_srv_op_priv(struct rtrs_srv_op *op);
+
+/**
+ * rtrs_srv_carry_on() - have carry_out() called once more
+ * @op: a request for which carry_out() has returned, or is about to, and which is
+ *	not answered
+ *
+ * Context: any.
+ */
+void rtrs_srv_carry_on(struct rtrs_srv_op *op);
 
 /**
  * rtrs_srv_sessname() - name of a session

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * RNBD server: the data path.
+ *
+ * RTRS shows us each IO message when it arrives (rnbd_srv_io_admit()): it is
+ * checked, the device is looked up and held, and the request takes its place in
+ * the order of the device's requests (rnbd-srv-order.c). When its data is there
+ * RTRS has us carry it out, on a work item of its own, which may block as long as
+ * the device likes. Unless it has to wait for an earlier write, one bio that
+ * points at the data is submitted, and its end is the answer.
+ *
+ * All that a request needs, its bio included, is in memory that RTRS has for it:
+ * nothing is allocated here. The reference on the device is per CPU, so that I/O
+ * and the end of a device meet in no other place.
+ *
+ * When a session ends, what has been submitted stays with the block layer for as
+ * long as that takes; what has not yet been is not carried out any more. Either
+ * way it is answered, into the void, gives up its place in the order, and then
+ * the device.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bio.h>
+#include <linux/ioprio.h>
+#include <linux/rcupdate.h>
+
+#include "rnbd-srv.h"
+
+static struct workqueue_struct *rnbd_srv_bh_wq;
+
+static void rnbd_srv_io_finish(struct rnbd_srv_io *io, int err, size_t len)
+{
+	struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
+
+	rnbd_srv_order_end(&sess_dev->dev->order, &io->order);
+	/* the memory may be the next request's from here on */
+	rtrs_srv_respond(io->order.op, err, len);
+	/* Last: the device may go, and the module after it. */
+	percpu_ref_put(&sess_dev->ref);
+}
+
+static void rnbd_srv_io_done(struct rnbd_srv_io *io)
+{
+	int err = blk_status_to_errno(io->bio.bi_status);
+
+	/* Some disks only notice at the first that they do not know it. */
+	if (err && bio_op(&io->bio) == REQ_OP_WRITE_ZEROES &&
+	    !bdev_write_zeroes_sectors(io->sess_dev->bdev))
+		err = -EOPNOTSUPP;
+	bio_uninit(&io->bio);
+	rnbd_srv_io_finish(io, err, err ? 0 : io->len);
+}
+
+static void rnbd_srv_io_work(struct work_struct *work)
+{
+	rnbd_srv_io_done(container_of(work, struct rnbd_srv_io, work));
+}
+
+/* Drivers end bios in any context; RTRS takes answers in all but this one. */
+static void rnbd_srv_end_io(struct bio *bio)
+{
+	struct rnbd_srv_io *io = container_of(bio, struct rnbd_srv_io, bio);
+
+	if (in_hardirq() || irqs_disabled()) {
+		INIT_WORK(&io->work, rnbd_srv_io_work);
+		queue_work(rnbd_srv_bh_wq, &io->work);
+	} else {
+		rnbd_srv_io_done(io);
+	}
+}
+
+static bool rnbd_srv_op_changes(unsigned int op)
+{
+	return op != RNBD_OP_READ && op != RNBD_OP_FLUSH;
+}
+
+/*
+ * An operation's data: direction and length. There is no empty read, discard or
+ * write zeroes: no block layer sends one.
+ */
+static int rnbd_srv_check_data(const struct rnbd_io *io,
+			       const struct rtrs_srv_req *req)
+{
+	bool ok;
+
+	switch (io->rw & RNBD_OP_MASK) {
+	case RNBD_OP_READ:
+		ok = req->dir == DMA_FROM_DEVICE && io->bi_size &&
+		     req->data_len == io->bi_size;
+		break;
+	case RNBD_OP_WRITE:
+		ok = (req->dir == DMA_TO_DEVICE || !req->data_len) &&
+		     req->data_len == io->bi_size;
+		break;
+	case RNBD_OP_FLUSH:
+		ok = !req->data_len && !io->bi_size;
+		break;
+	case RNBD_OP_DISCARD:
+	case RNBD_OP_SECURE_ERASE:
+	case RNBD_OP_WRITE_ZEROES:
+		ok = !req->data_len && io->bi_size;
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	return ok ? 0 : -EINVAL;
+}
+
+/* Whole logical blocks, inside the device. */
+static int rnbd_srv_check_range(const struct rnbd_io *io,
+				struct block_device *bdev)
+{
+	sector_t size = bdev_nr_sectors(bdev);
+	u32 blocks = bdev_logical_block_size(bdev) - 1;
+
+	if (!io->bi_size)
+		return 0;
+	if (((io->sector << SECTOR_SHIFT) | io->bi_size) & blocks)
+		return -EINVAL;
+	if (io->sector > size || io->bi_size >> SECTOR_SHIFT > size - io->sector)
+		return -EIO;
+	return 0;
+}
+
+static int rnbd_srv_check_io(const struct rnbd_io *io,
+			     const struct rtrs_srv_req *req,
+			     const struct rnbd_srv_sess_dev *sess_dev)
+{
+	int err = rnbd_srv_check_data(io, req);
+
+	if (err)
+		return err;
+	/* The block layer lets kernel users write what they opened to read. */
+	if (sess_dev->mode == RNBD_ACCESS_RO &&
+	    rnbd_srv_op_changes(io->rw & RNBD_OP_MASK))
+		return -EROFS;
+	return rnbd_srv_check_range(io, sess_dev->bdev);
+}
+
+/*
+ * The block layer's flush is an empty write. FUA alone on an empty write is the
+ * flush of a client older than PREFLUSH.
+ */
+static blk_opf_t rnbd_srv_write_opf(const struct rnbd_io *io)
+{
+	/* Throttled by the client's kernel; a wait here holds up others. */
+	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
+
+	if (!io->bi_size)
+		return opf | REQ_PREFLUSH;
+	if (io->rw & RNBD_F_FUA)
+		opf |= REQ_FUA;
+	if (io->rw & RNBD_F_PREFLUSH)
+		opf |= REQ_PREFLUSH;
+	return opf;
+}
+
+/* Of an operation that was checked. Flags that do not belong to it are ignored. */
+static blk_opf_t rnbd_srv_opf(const struct rnbd_io *io)
+{
+	blk_opf_t opf = io->rw & RNBD_F_SYNC ? REQ_SYNC : 0;
+
+	switch (io->rw & RNBD_OP_MASK) {
+	case RNBD_OP_WRITE:
+	case RNBD_OP_FLUSH:
+		return opf | rnbd_srv_write_opf(io);
+	case RNBD_OP_DISCARD:
+		return opf | REQ_OP_DISCARD;
+	case RNBD_OP_SECURE_ERASE:
+		return opf | REQ_OP_SECURE_ERASE;
+	case RNBD_OP_WRITE_ZEROES:
+		if (io->rw & RNBD_F_NOUNMAP)
+			opf |= REQ_NOUNMAP;
+		return opf | REQ_OP_WRITE_ZEROES;
+	default:
+		return opf | REQ_OP_READ;
+	}
+}
+
+/*
+ * I/O schedulers index tables with the class, so it must be one that exists.
+ * Who may use the real-time class is for the client's kernel to say.
+ */
+static u16 rnbd_srv_ioprio(const struct rnbd_srv_sess *sess, u16 prio)
+{
+	if (READ_ONCE(sess->version) < 2)
+		return 0;
+
+	switch (IOPRIO_PRIO_CLASS(prio)) {
+	case IOPRIO_CLASS_RT:
+	case IOPRIO_CLASS_BE:
+	case IOPRIO_CLASS_IDLE:
+		return prio;
+	default:
+		return 0;
+	}
+}
+
+static void rnbd_srv_io_submit(struct rnbd_srv_io *io,
+			       const struct rtrs_srv_req *req)
+{
+	const struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
+	const struct rnbd_io *msg = &io->msg;
+	struct bio *bio = &io->bio;
+
+	bio_init(bio, sess_dev->bdev, &io->bvec, 1, rnbd_srv_opf(msg));
+	/* The sector of a flush means nothing; mainline's is out of range. */
+	bio->bi_iter.bi_sector = msg->bi_size ? msg->sector : 0;
+	if (req->data_len)
+		__bio_add_page(bio, virt_to_page(req->data), req->data_len,
+			       offset_in_page(req->data));
+	else
+		bio->bi_iter.bi_size = msg->bi_size;
+	bio->bi_ioprio = rnbd_srv_ioprio(sess_dev->sess, msg->prio);
+	bio->bi_end_io = rnbd_srv_end_io;
+	io->len = req->dir == DMA_FROM_DEVICE ? req->data_len : 0;
+	submit_bio(bio);
+}
+
+/**
+ * rnbd_srv_io_carry_out() - the data of a request is there
+ * @io: the request, admitted
+ * @req: as RTRS has it
+ * @err: why it is not to be carried out any more, or 0
+ *
+ * Context: process, may block for as long as the device likes.
+ */
+void rnbd_srv_io_carry_out(struct rnbd_srv_io *io,
+			   const struct rtrs_srv_req *req, int err)
+{
+	const struct rnbd_io *msg = &io->msg;
+	bool nothing = (msg->rw & RNBD_OP_MASK) == RNBD_OP_WRITE &&
+		       !msg->bi_size &&
+		       !(msg->rw & (RNBD_F_FUA | RNBD_F_PREFLUSH));
+
+	if (!rnbd_srv_order_ready(&io->order))
+		return;
+	if (unlikely(err || nothing))
+		rnbd_srv_io_finish(io, err, 0);
+	else
+		rnbd_srv_io_submit(io, req);
+}
+
+/*
+ * The lookup pairs with rnbd_srv_detach(): who finds the device in time holds
+ * up its closing, who does not gets nothing.
+ */
+static struct rnbd_srv_sess_dev *rnbd_srv_sess_dev_get(struct rnbd_srv_sess *sess,
+						       u32 id)
+{
+	struct rnbd_srv_sess_dev *sess_dev;
+
+	guard(rcu)();
+	sess_dev = xa_load(&sess->devs, id);
+	if (sess_dev && percpu_ref_tryget_live(&sess_dev->ref))
+		return sess_dev;
+	return NULL;
+}
+
+/* Under RCU, which the end of the session waits for. */
+static int rnbd_srv_io_begin(struct rnbd_srv_sess *sess,
+			     struct rnbd_srv_io *io, struct rtrs_srv_op *op,
+			     const struct rtrs_srv_req *req)
+{
+	const struct rnbd_io *msg = &io->msg;
+	struct rnbd_srv_sess_dev *sess_dev;
+	int err;
+
+	sess_dev = rnbd_srv_sess_dev_get(sess, msg->device_id);
+	if (!sess_dev)
+		return -ENOTCONN;
+	err = rnbd_srv_check_io(msg, req, sess_dev);
+	if (err) {
+		percpu_ref_put(&sess_dev->ref);
+		return err;
+	}
+	io->sess_dev = sess_dev;
+	io->order.op = op;
+	rnbd_srv_order_begin(&sess_dev->dev->order, &io->order, msg->sector,
+			     msg->bi_size >> SECTOR_SHIFT,
+			     rnbd_srv_op_changes(msg->rw & RNBD_OP_MASK));
+	return 0;
+}
+
+/**
+ * rnbd_srv_io_admit() - an IO message has come
+ * @sess: the session it came in
+ * @io: the request's memory
+ * @op: the request
+ * @req: what RTRS knows of it
+ *
+ * Context: softirq, or under RCU.
+ * Return: 0, and rnbd_srv_io_carry_out() is to follow, or a negative errno.
+ */
+int rnbd_srv_io_admit(struct rnbd_srv_sess *sess, struct rnbd_srv_io *io,
+		      struct rtrs_srv_op *op, const struct rtrs_srv_req *req)
+{
+	struct rnbd_io *msg = &io->msg;
+	int err;
+
+	*msg = (struct rnbd_io) {};
+	err = rnbd_io_decode(msg, req->msg, req->msg_len);
+	if (!err)
+		err = rnbd_srv_io_begin(sess, io, op, req);
+	if (unlikely(err))
+		pr_info_ratelimited("%s: refused I/O on device %u, rw %#x, %u bytes at sector %llu: %pe\n",
+				    sess->name, msg->device_id, msg->rw,
+				    msg->bi_size, msg->sector, ERR_PTR(err));
+	return err;
+}
+
+/**
+ * rnbd_srv_io_init() - get ready for I/O
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init rnbd_srv_io_init(void)
+{
+	rnbd_srv_bh_wq = alloc_workqueue("rnbd_srv_bh", WQ_BH, 0);
+	return rnbd_srv_bh_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * rnbd_srv_io_exit() - undo rnbd_srv_io_init()
+ *
+ * Waits for answers that are on their way.
+ */
+void rnbd_srv_io_exit(void)
+{
+	destroy_workqueue(rnbd_srv_bh_wq);
+}
