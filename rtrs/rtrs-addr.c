@@ -13,7 +13,7 @@
 #include <rdma/ib.h>
 #include <rdma/rdma_cm.h>
 
-#include "rtrs.h"
+#include "rtrs-pri.h"
 
 static int rtrs_ip_parse(const char *str, u16 port,
 			 struct sockaddr_storage *addr)
@@ -74,6 +74,22 @@ int rtrs_path_addr_parse(const char *str, u16 port,
 	return 0;
 }
 EXPORT_SYMBOL_GPL(rtrs_path_addr_parse);
+
+/**
+ * rtrs_addr_port() - the port of a parsed destination
+ * @addr: AF_INET, AF_INET6 or AF_IB
+ *
+ * Context: any.
+ * Return: the port, CPU byte order.
+ */
+u16 rtrs_addr_port(const struct sockaddr_storage *addr)
+{
+	if (addr->ss_family == AF_IB)
+		return be64_to_cpu(((const struct sockaddr_ib *)addr)->sib_sid);
+	/* at the same place for IPv4 and IPv6 */
+	return be16_to_cpu(((const struct sockaddr_in *)addr)->sin_port);
+}
+EXPORT_SYMBOL_GPL(rtrs_addr_port);
 
 int rtrs_addr_to_str(const struct sockaddr_storage *addr, char *buf,
 		     size_t size)

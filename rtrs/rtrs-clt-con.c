@@ -40,10 +40,11 @@ static int rtrs_clt_accepted(struct rtrs_clt_con *con,
 				   param->private_data_len);
 	if (err)
 		return err;
+	con->accepted = true;
 	if (con->c.cid)
 		return rsp.queue_depth == path->rsp.queue_depth ? 0 : -EPROTO;
 
-	err = rtrs_conn_rsp_check(&rsp, RTRS_FEAT_RKEY_ROLL);
+	err = rtrs_conn_rsp_check(&rsp, RTRS_CLT_FEATURES);
 	if (err)
 		return err;
 	path->rsp = rsp;
@@ -85,9 +86,12 @@ static int rtrs_clt_cm_event(struct rdma_cm_id *cm_id,
 		rtrs_clt_step_done(path, rtrs_clt_cm_errno(ev));
 		break;
 	case RDMA_CM_EVENT_DISCONNECTED:
+		complete_all(&con->parted);
+		fallthrough;
 	case RDMA_CM_EVENT_ADDR_CHANGE:
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
-		rtrs_clt_path_error(path);
+		rtrs_clt_path_failed(path, "connection",
+				     rdma_event_msg(ev->event));
 		break;
 	default:
 		break;
@@ -101,7 +105,7 @@ rtrs_clt_port_space(const struct rtrs_path_addr *addr)
 	return addr->dst.ss_family == AF_IB ? RDMA_PS_IB : RDMA_PS_TCP;
 }
 
-static int rtrs_clt_resolve(struct rtrs_clt_con *con, unsigned long deadline)
+static int rtrs_clt_resolve(struct rtrs_clt_con *con)
 {
 	struct rtrs_clt_path *path = con->path;
 	struct rtrs_path_addr addr = path->addr;
@@ -113,17 +117,16 @@ static int rtrs_clt_resolve(struct rtrs_clt_con *con, unsigned long deadline)
 	err = rdma_resolve_addr(con->c.cm_id,
 				addr.src.ss_family == AF_UNSPEC ? NULL :
 				(struct sockaddr *)&addr.src,
-				(struct sockaddr *)&addr.dst,
-				RTRS_CONNECT_TIMEOUT_MS);
+				(struct sockaddr *)&addr.dst, path->answer_ms);
 	if (err)
 		return err;
-	err = rtrs_clt_wait_step(path, deadline);
+	err = rtrs_clt_wait_step(path, path->answer_ms);
 	if (err)
 		return err;
-	err = rdma_resolve_route(con->c.cm_id, RTRS_CONNECT_TIMEOUT_MS);
+	err = rdma_resolve_route(con->c.cm_id, path->answer_ms);
 	if (err)
 		return err;
-	return rtrs_clt_wait_step(path, deadline);
+	return rtrs_clt_wait_step(path, path->answer_ms);
 }
 
 /* The first connection decides which device the path is on. */
@@ -183,8 +186,7 @@ static int rtrs_clt_con_create_qp(struct rtrs_clt_con *con)
 	return rtrs_con_create_qp(&con->c, &p);
 }
 
-static int rtrs_clt_con_send_req(struct rtrs_clt_con *con,
-				 unsigned long deadline)
+static int rtrs_clt_con_send_req(struct rtrs_clt_con *con)
 {
 	struct rtrs_clt_path *path = con->path;
 	struct rtrs_conn_req req = {
@@ -194,7 +196,7 @@ static int rtrs_clt_con_send_req(struct rtrs_clt_con *con,
 		.sess_uuid	= path->uuid,
 		.paths_uuid	= path->sess->uuid,
 		.first_conn	= path->first_conn,
-		.features	= RTRS_FEAT_RKEY_ROLL,
+		.features	= RTRS_CLT_FEATURES,
 	};
 	struct rtrs_msg_conn_req msg;
 	struct rdma_conn_param param = {
@@ -209,7 +211,7 @@ static int rtrs_clt_con_send_req(struct rtrs_clt_con *con,
 	err = rdma_connect(con->c.cm_id, &param);
 	if (err)
 		return err;
-	return rtrs_clt_wait_step(path, deadline);
+	return rtrs_clt_wait_step(path, path->answer_ms);
 }
 
 static struct rtrs_clt_con *rtrs_clt_con_alloc(struct rtrs_clt_path *path,
@@ -225,6 +227,7 @@ static struct rtrs_clt_con *rtrs_clt_con_alloc(struct rtrs_clt_path *path,
 	con->c.cid = cid;
 	con->recv_cqe.done = rtrs_clt_recv_done;
 	spin_lock_init(&con->poll_lock);
+	init_completion(&con->parted);
 	cm_id = rdma_create_id(&init_net, rtrs_clt_cm_event, con,
 			       rtrs_clt_port_space(&path->addr), IB_QPT_RC);
 	if (IS_ERR(cm_id)) {
@@ -246,13 +249,11 @@ static struct rtrs_clt_con *rtrs_clt_con_alloc(struct rtrs_clt_path *path,
  * What was made is in @path->cons, also when a later step fails: the path is
  * taken down as a whole.
  *
- * Context: process, sleeps for up to RTRS_CONNECT_TIMEOUT_MS.
+ * Context: process, sleeps for up to @path->answer_ms, three times.
  * Return: 0 or a negative errno.
  */
 int rtrs_clt_con_connect(struct rtrs_clt_path *path, unsigned int cid)
 {
-	unsigned long deadline = jiffies +
-				 msecs_to_jiffies(RTRS_CONNECT_TIMEOUT_MS);
 	struct rtrs_clt_con *con;
 	int err;
 
@@ -261,7 +262,7 @@ int rtrs_clt_con_connect(struct rtrs_clt_path *path, unsigned int cid)
 		return PTR_ERR(con);
 	path->cons[cid] = con;
 
-	err = rtrs_clt_resolve(con, deadline);
+	err = rtrs_clt_resolve(con);
 	if (err)
 		return err;
 	err = rtrs_clt_take_device(con);
@@ -270,7 +271,7 @@ int rtrs_clt_con_connect(struct rtrs_clt_path *path, unsigned int cid)
 	err = rtrs_clt_con_create_qp(con);
 	if (err)
 		return err;
-	return rtrs_clt_con_send_req(con, deadline);
+	return rtrs_clt_con_send_req(con);
 }
 
 static int rtrs_clt_con_alloc_bufs(struct rtrs_clt_con *con, unsigned int nr)

@@ -27,9 +27,14 @@
 
 static void rtrs_clt_bad_answer(struct rtrs_clt_path *path, const char *what)
 {
-	dev_err_ratelimited(&path->sess->dev, "path %s: server broke the protocol: %s\n",
-			    kobject_name(&path->kobj), what);
-	rtrs_clt_path_error(path);
+	rtrs_clt_path_failed(path, "server broke the protocol", what);
+}
+
+static void rtrs_clt_wc_failed(struct rtrs_con *c, const struct ib_wc *wc,
+			       const char *what)
+{
+	rtrs_clt_path_failed(container_of(c, struct rtrs_clt_con, c)->path,
+			     what, ib_wc_status_msg(wc->status));
 }
 
 static void rtrs_clt_io_unmap(struct rtrs_clt_io *io)
@@ -60,8 +65,7 @@ static void rtrs_clt_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 	struct rtrs_con *c = cq->cq_context;
 
 	if (unlikely(wc->status != IB_WC_SUCCESS)) {
-		rtrs_clt_path_error(container_of(c, struct rtrs_clt_con,
-						 c)->path);
+		rtrs_clt_wc_failed(c, wc, "invalidation");
 		return;
 	}
 	rtrs_clt_io_end(io, io->err);
@@ -101,8 +105,7 @@ static void rtrs_clt_send_done(struct ib_cq *cq, struct ib_wc *wc)
 	struct rtrs_con *c = cq->cq_context;
 
 	if (unlikely(wc->status != IB_WC_SUCCESS)) {
-		rtrs_clt_path_error(container_of(c, struct rtrs_clt_con,
-						 c)->path);
+		rtrs_clt_wc_failed(c, wc, "request");
 		return;
 	}
 	rtrs_clt_io_step(io, RTRS_CLT_IO_SENT);
@@ -172,7 +175,7 @@ void rtrs_clt_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 	u32 type = rtrs_imm_type(wc->ex.imm_data);
 
 	if (unlikely(wc->status != IB_WC_SUCCESS)) {
-		rtrs_clt_path_error(path);
+		rtrs_clt_wc_failed(&con->c, wc, "receive");
 		return;
 	}
 	if (unlikely(wc->opcode != IB_WC_RECV_RDMA_WITH_IMM)) {
@@ -235,7 +238,7 @@ void rtrs_clt_recv_rkey_done(struct ib_cq *cq, struct ib_wc *wc)
 	struct rtrs_clt_path *path = buf->con->path;
 
 	if (unlikely(wc->status != IB_WC_SUCCESS)) {
-		rtrs_clt_path_error(path);
+		rtrs_clt_wc_failed(&buf->con->c, wc, "receive");
 		return;
 	}
 	rtrs_hb_alive(&path->hb);
@@ -408,6 +411,7 @@ static int rtrs_clt_path_send(struct rtrs_clt_path *path,
 		return -EINVAL;
 	io->con = path->cons[cid];
 	io->req = *req;
+	WRITE_ONCE(io->given_up, false);
 	nents = rtrs_clt_io_map(path, io, &reg);
 	if (nents < 0)
 		return nents;
@@ -423,6 +427,21 @@ static int rtrs_clt_path_send(struct rtrs_clt_path *path,
 	return 0;
 }
 
+/*
+ * Under RCU. One path can come up behind the back of a walk, and another go down
+ * before it: then it has missed both.
+ */
+static struct rtrs_clt_path *rtrs_clt_select(struct rtrs_clt_sess *sess,
+					     unsigned int queue)
+{
+	struct rtrs_clt_path *path;
+
+	do {
+		path = READ_ONCE(sess->policy)->select(sess, queue);
+	} while (unlikely(!path && rtrs_clt_connected(sess)));
+	return path;
+}
+
 int rtrs_clt_request(struct rtrs_clt_sess *sess,
 		     const struct rtrs_clt_req *req)
 {
@@ -432,12 +451,36 @@ int rtrs_clt_request(struct rtrs_clt_sess *sess,
 	    req->data_len > sess->max_io_size)
 		return -EMSGSIZE;
 	guard(rcu)();
-	path = READ_ONCE(sess->policy)->select(sess, req->queue);
+	path = rtrs_clt_select(sess, req->queue);
 	if (unlikely(!path))
 		return -ECONNABORTED;
 	return rtrs_clt_path_send(path, req);
 }
 EXPORT_SYMBOL_GPL(rtrs_clt_request);
+
+void rtrs_clt_expire(struct rtrs_clt_sess *sess, u16 chunk, bool give_up)
+{
+	struct rtrs_clt_path *path;
+
+	/* what it has stays as long as a path that is seen connected is seen */
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry) {
+		struct rtrs_clt_io *io;
+
+		if (!rtrs_clt_path_connected(path) ||
+		    chunk >= path->rsp.queue_depth)
+			continue;
+		io = &path->ios[chunk];
+		if (!atomic_read_acquire(&io->state))
+			continue;
+		if (give_up)
+			WRITE_ONCE(io->given_up, true);
+		dev_warn_ratelimited(&sess->dev, "path %s: the server does not answer in time\n",
+				     kobject_name(&path->kobj));
+		rtrs_clt_path_error(path);
+	}
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_expire);
 
 static int rtrs_clt_con_poll(struct rtrs_clt_con *con)
 {
@@ -473,7 +516,7 @@ static int rtrs_clt_fail_over(struct rtrs_clt_sess *sess,
 	int err;
 
 	guard(rcu)();
-	path = READ_ONCE(sess->policy)->select(sess, req->queue);
+	path = rtrs_clt_select(sess, req->queue);
 	if (!path)
 		return -ECONNABORTED;
 	err = rtrs_clt_path_send(path, req);
@@ -490,13 +533,14 @@ static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
 {
 	struct rtrs_clt_sess *sess = io->con->path->sess;
 	struct rtrs_clt_req req = io->req;
+	bool given_up = READ_ONCE(io->given_up);
 	int err;
 
 	rtrs_clt_io_unmap(io);
 	atomic_dec(&io->con->inflight);
 	atomic_set_release(&io->state, 0);
 
-	err = rtrs_clt_fail_over(sess, &req);
+	err = given_up ? -ETIMEDOUT : rtrs_clt_fail_over(sess, &req);
 	while (err == -ENOMEM) {
 		msleep(20);
 		err = rtrs_clt_fail_over(sess, &req);

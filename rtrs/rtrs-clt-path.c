@@ -14,13 +14,17 @@
  *   path or fail them, free everything, the cm_ids last.
  *
  * What is left then is the path object itself: its addresses, its uuid and its
- * folder in sysfs. It can be connected again.
+ * folder in sysfs. It is connected again by rtrs-clt-recon.c, unless somebody has
+ * said that it is not wanted.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/sched/mm.h>
 
 #include "rtrs-clt.h"
+
+/* How long a server has to say that a connection is over. */
+#define RTRS_CLT_PART_MS	500
 
 static bool rtrs_clt_move_legal(enum rtrs_clt_path_state from,
 				enum rtrs_clt_path_state to)
@@ -71,8 +75,9 @@ void rtrs_clt_step_done(struct rtrs_clt_path *path, int err)
 	spin_lock_irqsave(&path->state_lock, flags);
 	if (!path->connect_err)
 		path->connect_err = err;
-	spin_unlock_irqrestore(&path->state_lock, flags);
+	/* inside, so that it does not end a step of the next attempt */
 	complete(&path->step);
+	spin_unlock_irqrestore(&path->state_lock, flags);
 }
 
 /**
@@ -82,42 +87,64 @@ void rtrs_clt_step_done(struct rtrs_clt_path *path, int err)
  * A connected path is taken down; one that is being connected fails to.
  *
  * Context: any.
+ * Return: true if it was connected until now.
  */
-void rtrs_clt_path_error(struct rtrs_clt_path *path)
+bool rtrs_clt_path_error(struct rtrs_clt_path *path)
 {
+	bool was_up = false;
 	unsigned long flags;
 
 	spin_lock_irqsave(&path->state_lock, flags);
 	if (!path->connect_err)
 		path->connect_err = -ECONNRESET;
 	if (path->state == RTRS_CLT_CONNECTED) {
+		was_up = true;
 		rtrs_clt_move_locked(path, RTRS_CLT_DRAINING);
+		path->down_since = jiffies;
+		rtrs_clt_sess_path_down(path->sess);
 		queue_work(rtrs_clt_wq, &path->teardown);
 	}
-	spin_unlock_irqrestore(&path->state_lock, flags);
 	complete(&path->step);
+	spin_unlock_irqrestore(&path->state_lock, flags);
+	return was_up;
+}
+
+/**
+ * rtrs_clt_path_failed() - the same, because of something that is worth a line
+ * @path: the path
+ * @what: what has failed
+ * @why: how
+ *
+ * Context: any.
+ */
+void rtrs_clt_path_failed(struct rtrs_clt_path *path, const char *what,
+			  const char *why)
+{
+	if (rtrs_clt_path_error(path))
+		dev_warn(&path->sess->dev, "path %s: %s: %s\n",
+			 kobject_name(&path->kobj), what, why);
 }
 
 /**
  * rtrs_clt_wait_step() - wait for a step of connecting to end
  * @path: the path, in state CONNECTING
- * @deadline: jiffies
+ * @timeout_ms: how long
  *
  * Context: process, sleeps.
  * Return: 0, -ETIMEDOUT, or why the step or the whole path failed.
  */
-int rtrs_clt_wait_step(struct rtrs_clt_path *path, unsigned long deadline)
+int rtrs_clt_wait_step(struct rtrs_clt_path *path, unsigned int timeout_ms)
 {
-	long left = deadline - jiffies;
-
-	if (left <= 0 || !wait_for_completion_timeout(&path->step, left))
+	if (!wait_for_completion_timeout(&path->step,
+					 msecs_to_jiffies(timeout_ms)))
 		return -ETIMEDOUT;
 	return READ_ONCE(path->connect_err);
 }
 
 static void rtrs_clt_hb_dead(struct rtrs_hb *hb)
 {
-	rtrs_clt_path_error(container_of(hb, struct rtrs_clt_path, hb));
+	rtrs_clt_path_failed(container_of(hb, struct rtrs_clt_path, hb),
+			     "heartbeat", "no answer");
 }
 
 static struct rtrs_clt_path *rtrs_clt_cq_path(struct ib_cq *cq)
@@ -183,8 +210,6 @@ static int rtrs_clt_info_take(struct rtrs_clt_path *path)
 static int rtrs_clt_info_exchange(struct rtrs_clt_path *path)
 {
 	struct rtrs_con *con = &path->cons[0]->c;
-	unsigned long deadline = jiffies +
-				 msecs_to_jiffies(RTRS_CONNECT_TIMEOUT_MS);
 	int err;
 
 	err = rtrs_clt_info_alloc(path);
@@ -198,7 +223,7 @@ static int rtrs_clt_info_exchange(struct rtrs_clt_path *path)
 				sizeof(struct rtrs_msg_info_req));
 	if (err)
 		return err;
-	err = rtrs_clt_wait_step(path, deadline);
+	err = rtrs_clt_wait_step(path, path->answer_ms);
 	if (err)
 		return err;
 	return rtrs_clt_info_take(path);
@@ -248,20 +273,43 @@ static int rtrs_clt_path_set_up(struct rtrs_clt_path *path)
 	return 0;
 }
 
-/* From here on errors are for the teardown work. */
-static int rtrs_clt_path_go_live(struct rtrs_clt_path *path)
+static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
+				  enum rtrs_clt_up *up)
 {
 	unsigned long flags;
 	int err;
 
 	spin_lock_irqsave(&path->state_lock, flags);
 	err = path->connect_err;
-	if (!err) {
+	if (!err)
+		*up = rtrs_clt_sess_path_up(path);
+	if (!err && *up == RTRS_CLT_UP) {
+		path->attempts = 0;
 		rtrs_hb_start(&path->hb);
 		rtrs_clt_move_locked(path, RTRS_CLT_CONNECTED);
 	}
 	spin_unlock_irqrestore(&path->state_lock, flags);
 	return err;
+}
+
+/*
+ * From here on errors are for the teardown work. A session that has lost its last
+ * path gets a new one only when its user knows. Paths to an earlier life of the
+ * server are dead, even if they do not know it yet.
+ */
+static int rtrs_clt_path_go_live(struct rtrs_clt_path *path)
+{
+	enum rtrs_clt_up up;
+	int err;
+
+	for (;;) {
+		err = rtrs_clt_path_try_live(path, &up);
+		if (err || up == RTRS_CLT_UP)
+			return err;
+		if (up == RTRS_CLT_UP_STALE)
+			rtrs_clt_sess_drop_links(path->sess);
+		rtrs_clt_sess_link_changed(path->sess);
+	}
 }
 
 static void rtrs_clt_path_free_verbs(struct rtrs_clt_path *path)
@@ -290,6 +338,28 @@ static void rtrs_clt_path_free_verbs(struct rtrs_clt_path *path)
 	}
 }
 
+/*
+ * Disconnect. A server that can be reached says when it takes in nothing more;
+ * what is still on its way can be carried out no later than that. One that does
+ * not say so in time is not waited for: it cannot be reached, or it is busy with
+ * what it has, which it knows of then.
+ */
+static void rtrs_clt_path_part(struct rtrs_clt_path *path)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(RTRS_CLT_PART_MS);
+	unsigned int cid, nr = path->sess->nr_cons;
+
+	for (cid = 0; cid < nr && path->cons[cid]; cid++)
+		rdma_disconnect(path->cons[cid]->c.cm_id);
+	for (cid = 0; cid < nr && path->cons[cid]; cid++) {
+		long left = end - jiffies;
+
+		if (path->cons[cid]->accepted)
+			wait_for_completion_timeout(&path->cons[cid]->parted,
+						    max(left, 0L));
+	}
+}
+
 /* Take down a path in state DRAINING; see the top of this file. */
 static void rtrs_clt_path_take_down(struct rtrs_clt_path *path)
 {
@@ -297,8 +367,7 @@ static void rtrs_clt_path_take_down(struct rtrs_clt_path *path)
 
 	synchronize_rcu();
 	rtrs_hb_stop(&path->hb);
-	for (cid = 0; cid < nr && path->cons[cid]; cid++)
-		rdma_disconnect(path->cons[cid]->c.cm_id);
+	rtrs_clt_path_part(path);
 	for (cid = 0; cid < nr && path->cons[cid]; cid++)
 		rtrs_con_drain(&path->cons[cid]->c);
 	rtrs_clt_ios_requeue(path);
@@ -315,34 +384,51 @@ static void rtrs_clt_path_teardown(struct work_struct *work)
 	mutex_lock(&path->life);
 	rtrs_clt_path_take_down(path);
 	mutex_unlock(&path->life);
+	rtrs_clt_sess_path_drained(path->sess);
 	memalloc_noio_restore(noio);
 
 	dev_info(&path->sess->dev, "path %s disconnected\n",
 		 kobject_name(&path->kobj));
 	rtrs_clt_sess_link_changed(path->sess);
+	rtrs_clt_path_retry(path);
+}
+
+/* From here on an error ends the attempt, and not what came before it. */
+static bool rtrs_clt_path_begin(struct rtrs_clt_path *path)
+{
+	bool begun = false;
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	if (path->wanted && path->state == RTRS_CLT_DISCONNECTED) {
+		path->connect_err = 0;
+		path->recon_cnt++;
+		reinit_completion(&path->step);
+		rtrs_clt_move_locked(path, RTRS_CLT_CONNECTING);
+		begun = true;
+	}
+	spin_unlock_irqrestore(&path->state_lock, flags);
+	return begun;
 }
 
 /**
  * rtrs_clt_path_connect() - connect a path
  * @path: the path
+ * @answer_ms: how long to wait for each answer
  *
  * Context: process, sleeps. Not in an event of the session.
- * Return: 0, -EBUSY if it is not disconnected, or why it failed; then nothing
- * is left behind.
+ * Return: 0; 1 if it is not disconnected, or not wanted; or why it failed, and
+ * nothing is left behind: any errno, since the server has a say in it.
  */
-int rtrs_clt_path_connect(struct rtrs_clt_path *path)
+int rtrs_clt_path_connect(struct rtrs_clt_path *path, unsigned int answer_ms)
 {
-	int err;
+	unsigned int noio = memalloc_noio_save();
+	int err = 1;
 
 	mutex_lock(&path->life);
-	if (path->state != RTRS_CLT_DISCONNECTED) {
-		mutex_unlock(&path->life);
-		return -EBUSY;
-	}
-	path->connect_err = 0;
-	path->recon_cnt++;
-	reinit_completion(&path->step);
-	rtrs_clt_move(path, RTRS_CLT_CONNECTING);
+	if (!rtrs_clt_path_begin(path))
+		goto unlock;
+	path->answer_ms = answer_ms;
 	err = rtrs_clt_path_set_up(path);
 	if (!err)
 		err = rtrs_clt_path_go_live(path);
@@ -350,24 +436,64 @@ int rtrs_clt_path_connect(struct rtrs_clt_path *path)
 		rtrs_clt_move(path, RTRS_CLT_DRAINING);
 		rtrs_clt_path_take_down(path);
 	}
+unlock:
 	mutex_unlock(&path->life);
+	memalloc_noio_restore(noio);
 
-	if (!err)
+	if (!err) {
 		rtrs_clt_sess_link_changed(path->sess);
+		rtrs_clt_ports_review(path->sess);
+	}
 	return err;
 }
 
 /**
- * rtrs_clt_path_disconnect() - disconnect a path, and wait until it is
+ * rtrs_clt_path_unwant() - a path is to stay down once it is
+ * @path: the path, in any state
+ *
+ * Only rtrs_clt_path_reconnect() takes that back.
+ *
+ * Context: any.
+ */
+void rtrs_clt_path_unwant(struct rtrs_clt_path *path)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	path->wanted = false;
+	spin_unlock_irqrestore(&path->state_lock, flags);
+	rtrs_clt_path_error(path);
+}
+
+/**
+ * rtrs_clt_path_retire() - a path is never to be connected again
+ * @path: the path, in any state
+ *
+ * Context: any.
+ */
+void rtrs_clt_path_retire(struct rtrs_clt_path *path)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	path->removed = true;
+	spin_unlock_irqrestore(&path->state_lock, flags);
+	rtrs_clt_path_unwant(path);
+}
+
+/**
+ * rtrs_clt_path_disconnect() - disconnect a path until it is wanted again, and wait
  * @path: the path, in any state
  *
  * Context: process, sleeps.
  */
 void rtrs_clt_path_disconnect(struct rtrs_clt_path *path)
 {
-	rtrs_clt_path_error(path);
+	rtrs_clt_path_unwant(path);
 	flush_work(&path->teardown);
-	/* somebody who was connecting it has failed by now, and cleans up */
+	/* nothing queues it any more: whoever would looks whether it is wanted */
+	cancel_delayed_work_sync(&path->reconnect);
+	/* somebody else who was connecting it has failed by now, and cleans up */
 	mutex_lock(&path->life);
 	mutex_unlock(&path->life);
 }
@@ -402,7 +528,10 @@ struct rtrs_clt_path *rtrs_clt_path_alloc(struct rtrs_clt_sess *sess,
 	mutex_init(&path->life);
 	init_completion(&path->step);
 	INIT_WORK(&path->teardown, rtrs_clt_path_teardown);
+	INIT_DELAYED_WORK(&path->reconnect, rtrs_clt_reconnect_work);
+	path->wanted = true;
 	rtrs_hb_init(&path->hb, rtrs_clt_hb_dead);
+	rtrs_hb_tune(&path->hb, sess->hb_interval_ms, sess->hb_missed_max);
 	kobject_init(&path->kobj, &rtrs_clt_path_ktype);
 	return path;
 }

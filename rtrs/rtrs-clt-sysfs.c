@@ -7,7 +7,14 @@
  * A session's folder is there before its first path, and until after its last; a
  * path's appears when it has been connected. Files of a path only read what its
  * object holds for life, or what is read without a lock on the data path too.
+ *
+ * Who removes a folder waits for those who write in it, perhaps with the session's
+ * lock held. So a writer in a path's folder takes no lock of the session, except
+ * for the one that removes the path: it steps out of the folder first, and holds
+ * what it needs by references of its own. Writers in a session's folder may take
+ * the lock, since that folder goes without it.
  */
+#include <linux/module.h>
 #include <linux/sysfs.h>
 
 #include "rtrs-clt.h"
@@ -44,8 +51,106 @@ static ssize_t mpath_policy_store(struct device *dev,
 }
 static DEVICE_ATTR_RW(mpath_policy);
 
+static ssize_t add_path_show(struct device *dev,
+			     struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf,
+			  "Usage: echo [<source addr>@]<destination addr> > %s\n\n*addr ::= [ ip:<ipv4|ipv6> | gid:<gid> ]\n",
+			  attr->attr.name);
+}
+
+static ssize_t add_path_store(struct device *dev,
+			      struct device_attribute *attr, const char *buf,
+			      size_t count)
+{
+	struct rtrs_clt_sess *sess = to_sess(dev);
+	struct rtrs_path_addr addr;
+	char *text;
+	int err;
+
+	text = kstrndup(buf, count, GFP_KERNEL);
+	if (!text)
+		return -ENOMEM;
+	err = rtrs_path_addr_parse(strim(text), sess->port, &addr);
+	kfree(text);
+	if (err)
+		return -EINVAL;
+	err = rtrs_clt_sess_add_path(sess, &addr);
+	return err ?: count;
+}
+static DEVICE_ATTR_RW(add_path);
+
+static ssize_t max_reconnect_attempts_show(struct device *dev,
+					   struct device_attribute *attr,
+					   char *buf)
+{
+	return sysfs_emit(buf, "%d\n",
+			  READ_ONCE(to_sess(dev)->max_reconnect_attempts));
+}
+
+static ssize_t max_reconnect_attempts_store(struct device *dev,
+					    struct device_attribute *attr,
+					    const char *buf, size_t count)
+{
+	int max;
+
+	if (kstrtoint(buf, 10, &max) || max < -1 ||
+	    max > RTRS_CLT_MAX_RECONNECT_ATTEMPTS)
+		return -EINVAL;
+	rtrs_clt_sess_set_attempts(to_sess(dev), max);
+	return count;
+}
+static DEVICE_ATTR_RW(max_reconnect_attempts);
+
+static ssize_t rtrs_clt_store_hb(struct device *dev, const char *buf,
+				 size_t count, unsigned int *val,
+				 unsigned int min, unsigned int max)
+{
+	unsigned int n;
+
+	if (kstrtouint(buf, 10, &n) || n < min || n > max)
+		return -EINVAL;
+	WRITE_ONCE(*val, n);
+	rtrs_clt_sess_tune_hb(to_sess(dev));
+	return count;
+}
+
+static ssize_t hb_interval_ms_show(struct device *dev,
+				   struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(to_sess(dev)->hb_interval_ms));
+}
+
+static ssize_t hb_interval_ms_store(struct device *dev,
+				    struct device_attribute *attr,
+				    const char *buf, size_t count)
+{
+	return rtrs_clt_store_hb(dev, buf, count, &to_sess(dev)->hb_interval_ms,
+				 100, 60000);
+}
+static DEVICE_ATTR_RW(hb_interval_ms);
+
+static ssize_t hb_missed_max_show(struct device *dev,
+				  struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(to_sess(dev)->hb_missed_max));
+}
+
+static ssize_t hb_missed_max_store(struct device *dev,
+				   struct device_attribute *attr,
+				   const char *buf, size_t count)
+{
+	return rtrs_clt_store_hb(dev, buf, count, &to_sess(dev)->hb_missed_max,
+				 1, 100);
+}
+static DEVICE_ATTR_RW(hb_missed_max);
+
 static struct attribute *rtrs_clt_sess_attrs[] = {
+	&dev_attr_add_path.attr,
 	&dev_attr_mpath_policy.attr,
+	&dev_attr_max_reconnect_attempts.attr,
+	&dev_attr_hb_interval_ms.attr,
+	&dev_attr_hb_missed_max.attr,
 	NULL,
 };
 ATTRIBUTE_GROUPS(rtrs_clt_sess);
@@ -124,7 +229,73 @@ static ssize_t cur_latency_show(struct kobject *kobj,
 static struct kobj_attribute rtrs_clt_cur_latency_attr =
 	__ATTR_RO(cur_latency);
 
+static ssize_t rtrs_clt_usage_show(struct kobject *kobj,
+				   struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "Usage: echo 1 > %s\n", attr->attr.name);
+}
+
+static ssize_t disconnect_store(struct kobject *kobj,
+				struct kobj_attribute *attr, const char *buf,
+				size_t count)
+{
+	if (!sysfs_streq(buf, "1"))
+		return -EINVAL;
+	rtrs_clt_path_disconnect(to_path(kobj));
+	return count;
+}
+
+static struct kobj_attribute rtrs_clt_disconnect_attr =
+	__ATTR(disconnect, 0644, rtrs_clt_usage_show, disconnect_store);
+
+static ssize_t reconnect_store(struct kobject *kobj,
+			       struct kobj_attribute *attr, const char *buf,
+			       size_t count)
+{
+	int err;
+
+	if (!sysfs_streq(buf, "1"))
+		return -EINVAL;
+	err = rtrs_clt_path_reconnect(to_path(kobj));
+	return err ?: count;
+}
+
+static struct kobj_attribute rtrs_clt_reconnect_attr =
+	__ATTR(reconnect, 0644, rtrs_clt_usage_show, reconnect_store);
+
+/*
+ * While we are in the folder it holds the path, that its session, and the
+ * session's user this module. Nothing after module_put() may sleep: see
+ * rtrs_clt_exit().
+ */
+static ssize_t remove_path_store(struct kobject *kobj,
+				 struct kobj_attribute *attr, const char *buf,
+				 size_t count)
+{
+	struct rtrs_clt_path *path = to_path(kobj);
+	struct device *dev = &path->sess->dev;
+
+	if (!sysfs_streq(buf, "1"))
+		return -EINVAL;
+	__module_get(THIS_MODULE);
+	get_device(dev);
+	kobject_get(kobj);
+	/* only one gets past this, and is out of the folder */
+	if (sysfs_remove_file_self(kobj, &attr->attr))
+		rtrs_clt_sess_remove_path(path);
+	kobject_put(kobj);
+	put_device(dev);
+	module_put(THIS_MODULE);
+	return count;
+}
+
+static struct kobj_attribute rtrs_clt_remove_path_attr =
+	__ATTR(remove_path, 0644, rtrs_clt_usage_show, remove_path_store);
+
 static struct attribute *rtrs_clt_path_attrs[] = {
+	&rtrs_clt_disconnect_attr.attr,
+	&rtrs_clt_reconnect_attr.attr,
+	&rtrs_clt_remove_path_attr.attr,
 	&rtrs_clt_state_attr.attr,
 	&rtrs_clt_hca_name_attr.attr,
 	&rtrs_clt_hca_port_attr.attr,
@@ -189,8 +360,34 @@ static ssize_t rdma_store(struct kobject *kobj, struct kobj_attribute *attr,
 
 static struct kobj_attribute rtrs_clt_rdma_attr = __ATTR_RW(rdma);
 
+static ssize_t reconnects_show(struct kobject *kobj,
+			       struct kobj_attribute *attr, char *buf)
+{
+	struct rtrs_clt_path *path = to_path(kobj);
+
+	return sysfs_emit(buf, "%llu %llu\n", READ_ONCE(path->reconnects[0]),
+			  READ_ONCE(path->reconnects[1]));
+}
+
+static ssize_t reconnects_store(struct kobject *kobj,
+				struct kobj_attribute *attr, const char *buf,
+				size_t count)
+{
+	struct rtrs_clt_path *path = to_path(kobj);
+
+	if (!sysfs_streq(buf, "1"))
+		return -EINVAL;
+	spin_lock_irq(&path->state_lock);
+	memset(path->reconnects, 0, sizeof(path->reconnects));
+	spin_unlock_irq(&path->state_lock);
+	return count;
+}
+
+static struct kobj_attribute rtrs_clt_reconnects_attr = __ATTR_RW(reconnects);
+
 static struct attribute *rtrs_clt_stats_attrs[] = {
 	&rtrs_clt_rdma_attr.attr,
+	&rtrs_clt_reconnects_attr.attr,
 	NULL,
 };
 

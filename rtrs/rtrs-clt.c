@@ -7,13 +7,17 @@
  * have to agree. Most chunks are given to the user for I/O; a few are kept for
  * administrative requests and handed out here one by one.
  *
- * When a path fails the session goes on with the others (rtrs-clt-path.c). When
- * the last one has, the user is told, and again when one is back.
+ * When a path fails the session goes on with the others (rtrs-clt-path.c), and
+ * the path is connected again when it can be (rtrs-clt-recon.c). When the last one
+ * has failed the user is told, and again when one is back: always in this order,
+ * and always both, however short the time between them was. The server may have
+ * forgotten all about the session in it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cpumask.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 
 #include "rtrs-clt.h"
 
@@ -38,9 +42,20 @@ static unsigned int rtrs_clt_mr_pages(const struct ib_device *dev, u32 bytes)
 		     DIV_ROUND_UP(bytes, RTRS_CLT_MR_PAGE_SIZE) + 1);
 }
 
+/* Connecting it again will not help. */
+static int rtrs_clt_unfit(struct rtrs_clt_path *path)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	path->unfit = true;
+	spin_unlock_irqrestore(&path->state_lock, flags);
+	return -EINVAL;
+}
+
 /* The first path of a session decides on the number of chunks. */
 static int rtrs_clt_sess_take_depth(struct rtrs_clt_sess *sess,
-				    const struct rtrs_clt_path *path)
+				    struct rtrs_clt_path *path)
 {
 	unsigned int depth = path->rsp.queue_depth;
 	unsigned int sends = (path->dev->attrs.max_qp_wr - 1) /
@@ -51,7 +66,7 @@ static int rtrs_clt_sess_take_depth(struct rtrs_clt_sess *sess,
 			return 0;
 		dev_err(&sess->dev, "queue depth is %u, but this server or device has %u\n",
 			sess->queue_depth, min(depth, sends));
-		return -EINVAL;
+		return rtrs_clt_unfit(path);
 	}
 	if (depth < 2 || !sends) {
 		dev_err(&sess->dev, "a queue depth of %u leaves no chunk for I/O\n",
@@ -63,12 +78,30 @@ static int rtrs_clt_sess_take_depth(struct rtrs_clt_sess *sess,
 	return 0;
 }
 
+/* Once it is open the user knows its sizes, and has requests of them. */
+static bool rtrs_clt_sess_take_sizes(struct rtrs_clt_sess *sess, u32 max_io,
+				     unsigned int segments)
+{
+	bool fit = true;
+
+	spin_lock_irq(&sess->up_lock);
+	if (sess->opened) {
+		fit = max_io >= sess->max_io_size &&
+		      segments >= sess->max_segments;
+	} else {
+		sess->max_io_size = min_not_zero(sess->max_io_size, max_io);
+		sess->max_segments = min_not_zero(sess->max_segments, segments);
+	}
+	spin_unlock_irq(&sess->up_lock);
+	return fit;
+}
+
 /**
  * rtrs_clt_sess_take_geometry() - take over what a path can do
  * @sess: the session
  * @path: its path, of which cid 0 has been accepted
  *
- * Context: process; paths of a session are connected one after the other.
+ * Context: process.
  * Return: 0, or -EINVAL where the path does not fit the session.
  */
 int rtrs_clt_sess_take_geometry(struct rtrs_clt_sess *sess,
@@ -82,46 +115,137 @@ int rtrs_clt_sess_take_geometry(struct rtrs_clt_sess *sess,
 	if (err)
 		return err;
 	if (sess->max_msg_len + RTRS_MAX_REQ_LEN > rsp->max_hdr_size)
-		return -EINVAL;
+		return rtrs_clt_unfit(path);
 	path->mr_pages = rtrs_clt_mr_pages(path->dev, rsp->max_io_size);
 	if (path->mr_pages < 2)
-		return -EINVAL;
+		return rtrs_clt_unfit(path);
 	max_io = min(rsp->max_io_size,
 		     (path->mr_pages - 1) * RTRS_CLT_MR_PAGE_SIZE);
-	sess->max_io_size = min_not_zero(sess->max_io_size, max_io);
-	sess->max_segments = min_not_zero(sess->max_segments, path->mr_pages);
-	return 0;
+	if (rtrs_clt_sess_take_sizes(sess, max_io, path->mr_pages))
+		return 0;
+	dev_err(&sess->dev, "requests of %u bytes do not fit this server or device\n",
+		sess->max_io_size);
+	return rtrs_clt_unfit(path);
 }
 
 bool rtrs_clt_connected(struct rtrs_clt_sess *sess)
+{
+	return READ_ONCE(sess->nr_up);
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_connected);
+
+/* Is it the server that we know? One that does not say which it is always is. */
+static bool rtrs_clt_sess_same_boot(const struct rtrs_clt_path *path)
+{
+	return !(path->rsp.features & RTRS_FEAT_BOOT_ID) ||
+	       uuid_equal(&path->rsp.boot_id, &path->sess->boot_id);
+}
+
+/**
+ * rtrs_clt_sess_path_up() - may a path become connected now?
+ * @path: the path; the caller holds its state_lock
+ *
+ * Context: any.
+ * Return: %RTRS_CLT_UP, and it is counted; %RTRS_CLT_UP_LOST if the user has to be
+ * told first that the session was lost: rtrs_clt_sess_link_changed();
+ * %RTRS_CLT_UP_STALE if those that are up lead to another life of the server.
+ */
+enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path)
+{
+	struct rtrs_clt_sess *sess = path->sess;
+	enum rtrs_clt_up up = RTRS_CLT_UP;
+	unsigned long flags;
+
+	spin_lock_irqsave(&sess->up_lock, flags);
+	if (sess->lost)
+		up = RTRS_CLT_UP_LOST;
+	else if (sess->nr_up && !rtrs_clt_sess_same_boot(path))
+		up = RTRS_CLT_UP_STALE;
+	else
+		WRITE_ONCE(sess->nr_up, sess->nr_up + 1);
+	if (up == RTRS_CLT_UP && path->rsp.features & RTRS_FEAT_BOOT_ID)
+		sess->boot_id = path->rsp.boot_id;
+	spin_unlock_irqrestore(&sess->up_lock, flags);
+	return up;
+}
+
+/**
+ * rtrs_clt_sess_drop_links() - all paths that are up lead nowhere
+ * @sess: the session
+ *
+ * Context: any.
+ */
+void rtrs_clt_sess_drop_links(struct rtrs_clt_sess *sess)
 {
 	struct rtrs_clt_path *path;
 
 	guard(rcu)();
 	list_for_each_entry_rcu(path, &sess->paths, entry)
 		if (rtrs_clt_path_connected(path))
-			return true;
-	return false;
+			rtrs_clt_path_error(path);
 }
-EXPORT_SYMBOL_GPL(rtrs_clt_connected);
 
 /**
- * rtrs_clt_sess_link_changed() - a path has come or gone: does the user care?
- * @sess: the session
+ * rtrs_clt_sess_path_down() - a path is not connected any more
+ * @sess: its session; the caller holds the path's state_lock
  *
- * Context: process, sleeps; no lock is held.
+ * Context: any.
  */
-void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess)
+void rtrs_clt_sess_path_down(struct rtrs_clt_sess *sess)
 {
-	bool up;
+	unsigned long flags;
 
-	guard(mutex)(&sess->link_lock);
-	up = rtrs_clt_connected(sess);
+	spin_lock_irqsave(&sess->up_lock, flags);
+	WRITE_ONCE(sess->nr_up, sess->nr_up - 1);
+	WRITE_ONCE(sess->nr_draining, sess->nr_draining + 1);
+	if (!sess->nr_up)
+		sess->lost = true;
+	spin_unlock_irqrestore(&sess->up_lock, flags);
+}
+
+/**
+ * rtrs_clt_sess_path_drained() - a path that was connected has no requests any more
+ * @sess: its session
+ *
+ * Context: process.
+ */
+void rtrs_clt_sess_path_drained(struct rtrs_clt_sess *sess)
+{
+	spin_lock_irq(&sess->up_lock);
+	WRITE_ONCE(sess->nr_draining, sess->nr_draining - 1);
+	spin_unlock_irq(&sess->up_lock);
+	wake_up_all(&sess->drain_wait);
+}
+
+static void rtrs_clt_sess_tell(struct rtrs_clt_sess *sess, bool up)
+{
+	lockdep_assert_held(&sess->link_lock);
 	if (!sess->opened || sess->closing || up == sess->link_up)
 		return;
 	sess->link_up = up;
 	sess->ops->link_ev(sess->priv, up ? RTRS_CLT_LINK_EV_CONNECTED :
 					    RTRS_CLT_LINK_EV_DISCONNECTED);
+}
+
+/**
+ * rtrs_clt_sess_link_changed() - a path has come or gone: does the user care?
+ * @sess: the session
+ *
+ * Context: process, sleeps; no lock is held but a path's life.
+ */
+void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess)
+{
+	guard(mutex)(&sess->link_lock);
+	if (READ_ONCE(sess->lost)) {
+		/* what was under way has been failed by then: there is no path */
+		wait_event(sess->drain_wait, !READ_ONCE(sess->nr_draining));
+		rtrs_clt_sess_tell(sess, false);
+		spin_lock_irq(&sess->up_lock);
+		sess->lost = false;
+		spin_unlock_irq(&sess->up_lock);
+	}
+	if (rtrs_clt_connected(sess))
+		rtrs_clt_sess_tell(sess, true);
 }
 
 /* No link events from here on, and none is running. */
@@ -160,8 +284,14 @@ rtrs_clt_sess_alloc(const struct rtrs_clt_params *p,
 	INIT_LIST_HEAD(&sess->paths);
 	mutex_init(&sess->lock);
 	mutex_init(&sess->link_lock);
+	spin_lock_init(&sess->up_lock);
+	init_waitqueue_head(&sess->drain_wait);
 	init_waitqueue_head(&sess->admin_wait);
 	sess->policy = rtrs_clt_default_policy;
+	sess->max_reconnect_attempts = -1;
+	sess->hb_interval_ms = RTRS_HB_INTERVAL_MS;
+	sess->hb_missed_max = RTRS_HB_MISSED_MAX;
+	sess->port = rtrs_addr_port(&p->paths[0].dst);
 	sess->nr_poll_queues = p->nr_poll_queues;
 	sess->nr_queues = min(num_online_cpus(),
 			      RTRS_MAX_CONS - 1 - p->nr_poll_queues);
@@ -189,62 +319,155 @@ static bool rtrs_clt_addr_equal(const struct sockaddr_storage *a,
 
 /* Once it is connected, a path knows its source, whether one was given or not. */
 static bool rtrs_clt_sess_has_path(struct rtrs_clt_sess *sess,
+				   const struct rtrs_clt_path *self,
 				   const struct rtrs_path_addr *addr)
 {
 	struct rtrs_clt_path *path;
 
 	list_for_each_entry(path, &sess->paths, entry)
-		if (rtrs_clt_addr_equal(&path->addr.src, &addr->src) &&
+		if (path != self &&
+		    rtrs_clt_addr_equal(&path->addr.src, &addr->src) &&
 		    rtrs_clt_addr_equal(&path->addr.dst, &addr->dst))
 			return true;
 	return false;
 }
 
-static int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
-				  const struct rtrs_path_addr *addr)
+/* Before it is connected, so that whoever stops the session finds it. */
+static int rtrs_clt_sess_link_path(struct rtrs_clt_path *path)
 {
-	struct rtrs_clt_path *path = rtrs_clt_path_alloc(sess, addr);
+	struct rtrs_clt_sess *sess = path->sess;
+	int err = 0;
+
+	spin_lock_irq(&sess->up_lock);
+	if (sess->stopped)
+		err = -ENODEV;
+	else
+		list_add_tail_rcu(&path->entry, &sess->paths);
+	spin_unlock_irq(&sess->up_lock);
+	return err;
+}
+
+/* The path is down for good, and is seen by nobody afterwards. */
+static void rtrs_clt_sess_drop_path(struct rtrs_clt_path *path)
+{
+	struct rtrs_clt_sess *sess = path->sess;
+
+	/* so that whoever writes in its folder does not take long */
+	rtrs_clt_path_retire(path);
+	rtrs_clt_path_sysfs_del(path);
+	rtrs_clt_path_disconnect(path);
+	spin_lock_irq(&sess->up_lock);
+	list_del_rcu(&path->entry);
+	spin_unlock_irq(&sess->up_lock);
+	synchronize_rcu();
+	rtrs_clt_path_free(path);
+}
+
+static int rtrs_clt_sess_connect_path(struct rtrs_clt_path *path)
+{
 	int err;
 
+	err = rtrs_clt_path_connect(path, RTRS_CONNECT_TIMEOUT_MS);
+	if (err)
+		return err < 0 ? err : -ENODEV;
+	if (rtrs_clt_sess_has_path(path->sess, path, &path->addr))
+		return -EEXIST;
+	return rtrs_clt_path_sysfs_add(path);
+}
+
+/**
+ * rtrs_clt_sess_add_path() - connect a new path
+ * @sess: the session
+ * @addr: its ends
+ *
+ * Context: process, sleeps.
+ * Return: 0; -EEXIST if there is such a path, -ENODEV if the session is being
+ * closed, or why it could not be connected.
+ */
+int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
+			   const struct rtrs_path_addr *addr)
+{
+	struct rtrs_clt_path *path;
+	int err;
+
+	guard(mutex)(&sess->lock);
+	if (rtrs_clt_sess_has_path(sess, NULL, addr))
+		return -EEXIST;
+	path = rtrs_clt_path_alloc(sess, addr);
 	if (IS_ERR(path))
 		return PTR_ERR(path);
-	guard(mutex)(&sess->lock);
-	path->first_conn = list_empty(&sess->paths);
-	err = rtrs_clt_path_connect(path);
-	if (err)
-		goto free;
-	err = -EEXIST;
-	if (rtrs_clt_sess_has_path(sess, &path->addr))
-		goto disconnect;
-	err = rtrs_clt_path_sysfs_add(path);
-	if (err)
-		goto disconnect;
-	list_add_tail_rcu(&path->entry, &sess->paths);
+	path->first_conn = !rtrs_clt_connected(sess);
+	err = rtrs_clt_sess_link_path(path);
+	if (err) {
+		rtrs_clt_path_free(path);
+		return err;
+	}
+	err = rtrs_clt_sess_connect_path(path);
+	if (err) {
+		rtrs_clt_sess_drop_path(path);
+		return err;
+	}
 	dev_info(&sess->dev, "path %s connected\n", kobject_name(&path->kobj));
 	return 0;
+}
 
-disconnect:
-	rtrs_clt_path_disconnect(path);
-free:
-	rtrs_clt_path_free(path);
-	return err;
+/**
+ * rtrs_clt_sess_remove_path() - disconnect a path and forget it
+ * @path: the path; the caller has references to it and to its session, and does
+ *	not stand in the way of its folder in sysfs
+ *
+ * Its requests are sent on over other paths.
+ *
+ * Context: process, sleeps.
+ */
+void rtrs_clt_sess_remove_path(struct rtrs_clt_path *path)
+{
+	guard(mutex)(&path->sess->lock);
+	if (path->removed)
+		return;
+	dev_info(&path->sess->dev, "path %s removed\n",
+		 kobject_name(&path->kobj));
+	rtrs_clt_sess_drop_path(path);
+}
+
+/* No path becomes connected any more, and those that are get disconnected. */
+static void rtrs_clt_sess_stop(struct rtrs_clt_sess *sess)
+{
+	struct rtrs_clt_path *path;
+
+	spin_lock_irq(&sess->up_lock);
+	sess->stopped = true;
+	spin_unlock_irq(&sess->up_lock);
+	/* all at once: nothing is to be sent again on those that are left */
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		rtrs_clt_path_unwant(path);
 }
 
 static void rtrs_clt_sess_free_paths(struct rtrs_clt_sess *sess)
 {
 	struct rtrs_clt_path *path, *next;
 
+	rtrs_clt_sess_stop(sess);
 	guard(mutex)(&sess->lock);
-	/* all at once: nothing is to be sent again on those that are left */
-	list_for_each_entry(path, &sess->paths, entry)
-		rtrs_clt_path_error(path);
-	list_for_each_entry_safe(path, next, &sess->paths, entry) {
-		rtrs_clt_path_sysfs_del(path);
-		rtrs_clt_path_disconnect(path);
-		list_del_rcu(&path->entry);
-		synchronize_rcu();
-		rtrs_clt_path_free(path);
-	}
+	list_for_each_entry_safe(path, next, &sess->paths, entry)
+		rtrs_clt_sess_drop_path(path);
+}
+
+/**
+ * rtrs_clt_sess_tune_hb() - have all paths use the session's heartbeat
+ * @sess: the session
+ *
+ * Context: process.
+ */
+void rtrs_clt_sess_tune_hb(struct rtrs_clt_sess *sess)
+{
+	struct rtrs_clt_path *path;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		rtrs_hb_tune(&path->hb, READ_ONCE(sess->hb_interval_ms),
+			     READ_ONCE(sess->hb_missed_max));
 }
 
 static int rtrs_clt_sess_connect(struct rtrs_clt_sess *sess,
@@ -260,7 +483,9 @@ static int rtrs_clt_sess_connect(struct rtrs_clt_sess *sess,
 	}
 	/* from here on the user is told what happens */
 	guard(mutex)(&sess->link_lock);
+	spin_lock_irq(&sess->up_lock);
 	sess->opened = true;
+	spin_unlock_irq(&sess->up_lock);
 	sess->link_up = rtrs_clt_connected(sess);
 	return sess->link_up ? 0 : -ECONNRESET;
 }
@@ -284,6 +509,7 @@ struct rtrs_clt_sess *rtrs_clt_open(const struct rtrs_clt_params *params,
 	err = rtrs_clt_sess_sysfs_add(sess);
 	if (err)
 		goto put;
+	rtrs_clt_ports_watch(sess);
 	err = rtrs_clt_sess_connect(sess, params);
 	if (err)
 		goto close;
@@ -300,6 +526,7 @@ EXPORT_SYMBOL_GPL(rtrs_clt_open);
 
 void rtrs_clt_close(struct rtrs_clt_sess *sess)
 {
+	rtrs_clt_ports_unwatch(sess);
 	rtrs_clt_sess_mute(sess);
 	rtrs_clt_sess_free_paths(sess);
 	rtrs_clt_sess_sysfs_del(sess);
@@ -311,13 +538,20 @@ void rtrs_clt_abort(struct rtrs_clt_sess *sess)
 {
 	struct rtrs_clt_path *path;
 
+	rtrs_clt_sess_stop(sess);
 	guard(mutex)(&sess->lock);
-	list_for_each_entry(path, &sess->paths, entry)
-		rtrs_clt_path_error(path);
 	list_for_each_entry(path, &sess->paths, entry)
 		rtrs_clt_path_disconnect(path);
 }
 EXPORT_SYMBOL_GPL(rtrs_clt_abort);
+
+void rtrs_clt_boot_id(struct rtrs_clt_sess *sess, uuid_t *id)
+{
+	spin_lock_irq(&sess->up_lock);
+	*id = sess->boot_id;
+	spin_unlock_irq(&sess->up_lock);
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_boot_id);
 
 void rtrs_clt_query(struct rtrs_clt_sess *sess, struct rtrs_clt_attrs *attrs)
 {
@@ -371,12 +605,27 @@ static int __init rtrs_clt_init(void)
 		return -ENOMEM;
 	err = rtrs_clt_sysfs_init();
 	if (err)
-		destroy_workqueue(rtrs_clt_wq);
+		goto destroy_wq;
+	err = rtrs_clt_ports_init();
+	if (err)
+		goto sysfs_exit;
+	return 0;
+
+sysfs_exit:
+	rtrs_clt_sysfs_exit();
+destroy_wq:
+	destroy_workqueue(rtrs_clt_wq);
 	return err;
 }
 
+/*
+ * There is no session any more, but somebody who wrote to the remove_path of one
+ * can be on the way out: see remove_path_store().
+ */
 static void __exit rtrs_clt_exit(void)
 {
+	rtrs_clt_ports_exit();
+	synchronize_rcu_tasks();
 	rtrs_clt_sysfs_exit();
 	destroy_workqueue(rtrs_clt_wq);
 }

@@ -28,6 +28,12 @@
 /* Most work requests that one request has in the send queue at a time. */
 #define RTRS_CLT_SENDS_PER_REQ	3
 
+/* Extensions of the protocol that a client knows. */
+#define RTRS_CLT_FEATURES	(RTRS_FEAT_RKEY_ROLL | RTRS_FEAT_BOOT_ID)
+
+/* Largest limit of attempts to connect a path again. */
+#define RTRS_CLT_MAX_RECONNECT_ATTEMPTS	9999
+
 struct rtrs_clt_path;
 struct rtrs_clt_policy;
 
@@ -75,6 +81,7 @@ enum rtrs_clt_io_state {
  * @mr: region for data the device cannot gather, or has to write to
  * @mr_used: @mr is registered, and has to be invalidated before the request ends
  * @mapped: req.sg is DMA mapped
+ * @given_up: it is not to be sent again; written by whoever says so
  * @send_cqe: completion of what was sent
  * @inv_cqe: completion of the invalidation of @mr
  * @msg: buffer for the messages, part of a page of the path's
@@ -91,6 +98,7 @@ struct rtrs_clt_io {
 	struct ib_mr		*mr;
 	bool			mr_used;
 	bool			mapped;
+	bool			given_up;
 	struct ib_cqe		send_cqe;
 	struct ib_cqe		inv_cqe;
 	void			*msg;
@@ -118,6 +126,8 @@ struct rtrs_clt_rsp_buf {
  * @rsps_dma: address of @rsps for the device
  * @nr_bufs: number of @bufs and @rsps
  * @poll_lock: one poller at a time; only for polled connections
+ * @accepted: the server has accepted it
+ * @parted: the server takes in nothing more
  * @inflight: requests sent and not done, for the choice of a path. Written by
  *	the CPUs of one hardware queue, and where its answers arrive.
  */
@@ -130,6 +140,8 @@ struct rtrs_clt_con {
 	u64				rsps_dma;
 	unsigned int			nr_bufs;
 	spinlock_t			poll_lock; /* one poller */
+	bool				accepted;
+	struct completion		parted;
 	atomic_t			inflight ____cacheline_aligned_in_smp;
 };
 
@@ -184,10 +196,21 @@ struct rtrs_clt_stats {
  *	only report an error
  * @teardown: drains the path and frees what it had
  * @step: what the connecting thread waits for has happened
- * @connect_err: the first error since it started to connect
+ * @connect_err: the first error since it started to connect; under @state_lock
+ * @answer_ms: how long each step of connecting may take
+ * @wanted: it is to be connected; under @state_lock, as are the
+ *	seven that follow
+ * @unfit: its server is not what it was, so trying again is of no use
+ * @kicked: it is to be tried again at once
+ * @server_busy: it is to be tried again soon
+ * @attempts: to connect it again that failed one after the other
+ * @down_since: jiffies when it failed
+ * @reconnects: attempts in all, those that succeeded and those that failed
+ * @removed: it is on its way out
+ * @reconnect: tries to connect it again
  * @addr: its ends; the source is filled in by the first connect
  * @uuid: for life
- * @recon_cnt: attempts to connect
+ * @recon_cnt: attempts to connect, as the server is told
  * @first_conn: the server may create the session for it
  * @hca_name: device it was on when it was last connected
  * @hca_port: port of that device
@@ -221,6 +244,17 @@ struct rtrs_clt_path {
 	struct work_struct		teardown;
 	struct completion		step;
 	int				connect_err;
+	unsigned int			answer_ms;
+
+	bool				wanted;
+	bool				unfit;
+	bool				kicked;
+	bool				server_busy;
+	unsigned int			attempts;
+	unsigned long			down_since;
+	u64				reconnects[2];
+	bool				removed;
+	struct delayed_work		reconnect;
 
 	struct rtrs_path_addr		addr;
 	uuid_t				uuid;
@@ -234,7 +268,7 @@ struct rtrs_clt_path {
 
 /**
  * struct rtrs_clt_sess - a session
- * @paths: its paths; read under RCU, written under @lock
+ * @paths: its paths; read under RCU, written under @lock and @up_lock
  * @policy: how a path is chosen; changed at any time
  * @rr: per CPU, for round-robin
  * @max_io_size: least of all paths
@@ -248,10 +282,26 @@ struct rtrs_clt_path {
  * @admin_map: chunks from @io_depth on that are in use
  * @admin_wait: for one of these
  * @lock: for @paths
+ * @up_lock: for @nr_up and @lost; inside of the paths' state_lock
+ * @nr_up: number of connected paths
+ * @nr_draining: number of paths that were, and whose requests are being collected
+ * @drain_wait: for @nr_draining to become 0
+ * @lost: there was a time without one that the user does not know of yet; until
+ *	it does, no path becomes connected
+ * @stopped: no path of it is connected any more; under @up_lock, and read under
+ *	a path's state_lock
  * @link_lock: serialises @ops->link_ev and guards @link_up
  * @link_up: what the user was told last
- * @opened: rtrs_clt_open() is done, link events may come; under @link_lock
+ * @opened: rtrs_clt_open() is done, link events may come; under @link_lock and
+ *	@up_lock
  * @closing: no link events any more; under @link_lock
+ * @max_reconnect_attempts: of a path, one after the other; -1 for no limit
+ * @hb_interval_ms: of heartbeats
+ * @hb_missed_max: how many of these a silent peer is borne
+ * @boot_id: of the server; all its paths lead to the one life of it. Under
+ *	@up_lock
+ * @port: destination port of paths that are added
+ * @node: in the list of those who want to know of ports
  * @ops: the user's callbacks
  * @priv: the user's pointer
  * @uuid: for life
@@ -276,10 +326,22 @@ struct rtrs_clt_sess {
 	wait_queue_head_t		admin_wait;
 
 	struct mutex			lock; /* paths */
+	spinlock_t			up_lock; /* nr_up, lost */
+	unsigned int			nr_up;
+	unsigned int			nr_draining;
+	wait_queue_head_t		drain_wait;
+	bool				lost;
+	bool				stopped;
 	struct mutex			link_lock; /* link_ev */
 	bool				link_up;
 	bool				opened;
 	bool				closing;
+	int				max_reconnect_attempts;
+	unsigned int			hb_interval_ms;
+	unsigned int			hb_missed_max;
+	uuid_t				boot_id;
+	u16				port;
+	struct list_head		node;
 	const struct rtrs_clt_ops	*ops;
 	void				*priv;
 	uuid_t				uuid;
@@ -299,6 +361,18 @@ struct rtrs_clt_policy {
 	const char *abbrev;
 	struct rtrs_clt_path *(*select)(struct rtrs_clt_sess *sess,
 					unsigned int queue);
+};
+
+/**
+ * enum rtrs_clt_up - may a path become connected?
+ * @RTRS_CLT_UP: yes, and it is counted
+ * @RTRS_CLT_UP_LOST: when the user knows that there was none for a time
+ * @RTRS_CLT_UP_STALE: when those to an earlier life of the server are gone
+ */
+enum rtrs_clt_up {
+	RTRS_CLT_UP,
+	RTRS_CLT_UP_LOST,
+	RTRS_CLT_UP_STALE,
 };
 
 extern struct workqueue_struct *rtrs_clt_wq;
@@ -321,17 +395,43 @@ static inline unsigned int rtrs_clt_cid(const struct rtrs_clt_sess *sess,
 /* rtrs-clt.c */
 int rtrs_clt_sess_take_geometry(struct rtrs_clt_sess *sess,
 				struct rtrs_clt_path *path);
+enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path);
+void rtrs_clt_sess_path_drained(struct rtrs_clt_sess *sess);
+void rtrs_clt_sess_path_down(struct rtrs_clt_sess *sess);
+void rtrs_clt_sess_drop_links(struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess);
+int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
+			   const struct rtrs_path_addr *addr);
+void rtrs_clt_sess_remove_path(struct rtrs_clt_path *path);
+void rtrs_clt_sess_tune_hb(struct rtrs_clt_sess *sess);
 
 /* rtrs-clt-path.c */
 struct rtrs_clt_path *rtrs_clt_path_alloc(struct rtrs_clt_sess *sess,
 					  const struct rtrs_path_addr *addr);
 void rtrs_clt_path_free(struct rtrs_clt_path *path);
-int rtrs_clt_path_connect(struct rtrs_clt_path *path);
+int rtrs_clt_path_connect(struct rtrs_clt_path *path, unsigned int answer_ms);
+void rtrs_clt_path_unwant(struct rtrs_clt_path *path);
+void rtrs_clt_path_retire(struct rtrs_clt_path *path);
 void rtrs_clt_path_disconnect(struct rtrs_clt_path *path);
-void rtrs_clt_path_error(struct rtrs_clt_path *path);
+bool rtrs_clt_path_error(struct rtrs_clt_path *path);
+void rtrs_clt_path_failed(struct rtrs_clt_path *path, const char *what,
+			  const char *why);
 void rtrs_clt_step_done(struct rtrs_clt_path *path, int err);
-int rtrs_clt_wait_step(struct rtrs_clt_path *path, unsigned long deadline);
+int rtrs_clt_wait_step(struct rtrs_clt_path *path, unsigned int timeout_ms);
+
+/* rtrs-clt-recon.c */
+void rtrs_clt_path_retry(struct rtrs_clt_path *path);
+void rtrs_clt_path_kick(struct rtrs_clt_path *path);
+int rtrs_clt_path_reconnect(struct rtrs_clt_path *path);
+void rtrs_clt_reconnect_work(struct work_struct *work);
+void rtrs_clt_sess_set_attempts(struct rtrs_clt_sess *sess, int max);
+
+/* rtrs-clt-port.c */
+void rtrs_clt_ports_review(struct rtrs_clt_sess *sess);
+void rtrs_clt_ports_watch(struct rtrs_clt_sess *sess);
+void rtrs_clt_ports_unwatch(struct rtrs_clt_sess *sess);
+int rtrs_clt_ports_init(void);
+void rtrs_clt_ports_exit(void);
 
 /* rtrs-clt-con.c */
 int rtrs_clt_con_connect(struct rtrs_clt_path *path, unsigned int cid);

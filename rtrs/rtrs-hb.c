@@ -39,7 +39,7 @@ static void rtrs_hb_work(struct work_struct *work)
 					  struct rtrs_hb, work);
 	unsigned int missed = READ_ONCE(hb->missed);
 
-	if (missed > hb->missed_max) {
+	if (missed > READ_ONCE(hb->missed_max)) {
 		hb->dead(hb);
 		return;
 	}
@@ -49,8 +49,25 @@ static void rtrs_hb_work(struct work_struct *work)
 		WRITE_ONCE(hb->sent, ktime_get());
 		rtrs_hb_send(hb, RTRS_IMM_HB_MSG);
 	}
-	queue_delayed_work(rtrs_wq, &hb->work, hb->interval);
+	queue_delayed_work(rtrs_wq, &hb->work, READ_ONCE(hb->interval));
 }
+
+/**
+ * rtrs_hb_tune() - how often to look, and how often in vain
+ * @hb: the heartbeat, perhaps running; it uses the new values from its next look
+ *	on
+ * @interval_ms: between two looks, at least 1
+ * @missed_max: intervals without a receive that are borne
+ *
+ * Context: any.
+ */
+void rtrs_hb_tune(struct rtrs_hb *hb, unsigned int interval_ms,
+		  unsigned int missed_max)
+{
+	WRITE_ONCE(hb->interval, msecs_to_jiffies(interval_ms));
+	WRITE_ONCE(hb->missed_max, missed_max);
+}
+EXPORT_SYMBOL_GPL(rtrs_hb_tune);
 
 /**
  * rtrs_hb_init() - set up a heartbeat
@@ -61,8 +78,7 @@ void rtrs_hb_init(struct rtrs_hb *hb, void (*dead)(struct rtrs_hb *hb))
 {
 	hb->dead = dead;
 	hb->cqe.done = rtrs_hb_send_done;
-	hb->interval = msecs_to_jiffies(RTRS_HB_INTERVAL_MS);
-	hb->missed_max = RTRS_HB_MISSED_MAX;
+	rtrs_hb_tune(hb, RTRS_HB_INTERVAL_MS, RTRS_HB_MISSED_MAX);
 	INIT_DELAYED_WORK(&hb->work, rtrs_hb_work);
 }
 EXPORT_SYMBOL_GPL(rtrs_hb_init);
@@ -91,7 +107,7 @@ EXPORT_SYMBOL_GPL(rtrs_hb_prepare);
 void rtrs_hb_start(struct rtrs_hb *hb)
 {
 	WRITE_ONCE(hb->missed, 0);
-	queue_delayed_work(rtrs_wq, &hb->work, hb->interval);
+	queue_delayed_work(rtrs_wq, &hb->work, READ_ONCE(hb->interval));
 }
 EXPORT_SYMBOL_GPL(rtrs_hb_start);
 

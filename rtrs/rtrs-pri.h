@@ -131,7 +131,11 @@ int rtrs_iu_post_send(struct rtrs_con *con, struct rtrs_iu *iu, size_t len);
 int rtrs_post_recv_empty(struct rtrs_con *con, struct ib_cqe *cqe);
 int rtrs_post_imm(struct rtrs_con *con, struct ib_cqe *cqe, __be32 imm);
 
+u16 rtrs_addr_port(const struct sockaddr_storage *addr);
+
 void rtrs_hb_init(struct rtrs_hb *hb, void (*dead)(struct rtrs_hb *hb));
+void rtrs_hb_tune(struct rtrs_hb *hb, unsigned int interval_ms,
+		  unsigned int missed_max);
 void rtrs_hb_prepare(struct rtrs_hb *hb, struct rtrs_con *con);
 void rtrs_hb_start(struct rtrs_hb *hb);
 void rtrs_hb_stop(struct rtrs_hb *hb);

@@ -382,6 +382,14 @@ fio_start()	# device fio-options...
 	fio=$!
 }
 
+# A function in the background, and what it has started.
+stop_job()	# pid
+{
+	pkill -P "$1"
+	kill "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+}
+
 fio_runs()
 {
 	kill -0 $fio

@@ -37,6 +37,8 @@ load_server
 load_client
 
 check 'a session with three paths' map_disk multi /dev/ram0 "$(path 1)" "$(path 2)" "$(path 3)"
+# What is lost here is to stay lost; t-reconnect has the rest.
+echo 0 > $RTRS_CLT/multi/max_reconnect_attempts
 for policy in round-robin min-inflight; do
 	echo $policy > $RTRS_CLT/multi/mpath_policy
 	before=("$(requests multi 1)" "$(requests multi 2)" "$(requests multi 3)")

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Paths of a client that come back.
+ *
+ * A path that has failed, and that somebody still wants, is connected again by
+ * itself: half a second after it failed, then less and less often, each time a
+ * little earlier or later than planned, so that the clients of a server that was
+ * restarted do not all come at once. What the server refuses it with is taken for
+ * temporary, unless the session no longer fits: then it stays down until an
+ * administrator says otherwise.
+ *
+ * There is one work item a path. It is queued only under path->state_lock and
+ * only for a path that is wanted and down (rtrs_clt_path_retry(),
+ * rtrs_clt_path_kick()); so whoever takes path->wanted away, and then cancels it,
+ * is done with it (rtrs_clt_path_disconnect()).
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/random.h>
+
+#include "rtrs-clt.h"
+
+#define RTRS_CLT_BACKOFF_MIN_MS		500
+#define RTRS_CLT_BACKOFF_MAX_MS		3000
+/* from a minute on */
+#define RTRS_CLT_BACKOFF_LATER_MS	8000
+
+/*
+ * How long an attempt waits for an answer. A server that is under load can need
+ * longer than that to get the memory for a path, so one attempt of four is
+ * patient; an unanswered request is repeated by the connection manager meanwhile,
+ * so nothing is lost where it is not load but a dead link.
+ */
+#define RTRS_CLT_RETRY_ANSWER_MS	2000
+#define RTRS_CLT_PATIENT_ANSWER_MS	10000
+
+static unsigned long rtrs_clt_backoff(struct rtrs_clt_path *path)
+{
+	bool later = time_after(jiffies, path->down_since + 60 * HZ);
+	u32 ms = min(RTRS_CLT_BACKOFF_MIN_MS << min(path->attempts, 4U),
+		     later ? RTRS_CLT_BACKOFF_LATER_MS : RTRS_CLT_BACKOFF_MAX_MS);
+
+	if (path->kicked) {
+		path->kicked = false;
+		return 0;
+	}
+	if (path->server_busy)
+		ms = RTRS_CLT_BACKOFF_MIN_MS;
+	return msecs_to_jiffies(ms - ms / 4 + get_random_u32_below(ms / 2));
+}
+
+static bool rtrs_clt_path_may_retry(const struct rtrs_clt_path *path)
+{
+	int max = READ_ONCE(path->sess->max_reconnect_attempts);
+
+	lockdep_assert_held(&path->state_lock);
+	/* the first attempt is for whoever has added it */
+	return path->wanted && !path->unfit && path->recon_cnt &&
+	       path->state == RTRS_CLT_DISCONNECTED &&
+	       (max < 0 || path->attempts < max);
+}
+
+/**
+ * rtrs_clt_path_retry() - have a path connected again by and by
+ * @path: the path; nothing happens unless it is down, wanted, and of use
+ *
+ * Context: any.
+ */
+void rtrs_clt_path_retry(struct rtrs_clt_path *path)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	if (rtrs_clt_path_may_retry(path))
+		queue_delayed_work(rtrs_clt_wq, &path->reconnect,
+				   rtrs_clt_backoff(path));
+	spin_unlock_irqrestore(&path->state_lock, flags);
+}
+
+/**
+ * rtrs_clt_path_kick() - have a path connected again at once
+ * @path: the path; nothing happens unless it is down, wanted, and of use
+ *
+ * For when something has changed for the better: what failed before counts no
+ * more.
+ *
+ * Context: any.
+ */
+void rtrs_clt_path_kick(struct rtrs_clt_path *path)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	path->attempts = 0;
+	/* an attempt that is under way began in worse times */
+	path->kicked = path->state == RTRS_CLT_CONNECTING;
+	if (rtrs_clt_path_may_retry(path))
+		mod_delayed_work(rtrs_clt_wq, &path->reconnect, 0);
+	spin_unlock_irqrestore(&path->state_lock, flags);
+}
+
+static void rtrs_clt_path_attempted(struct rtrs_clt_path *path, int err)
+{
+	unsigned long flags;
+	bool unfit, first;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	first = !path->attempts;
+	if (err)
+		path->attempts++;
+	path->reconnects[!!err]++;
+	/* it is taking down what there was of the path, and soon done */
+	path->server_busy = err == -EBUSY;
+	unfit = path->unfit;
+	spin_unlock_irqrestore(&path->state_lock, flags);
+
+	if (!err)
+		dev_info(&path->sess->dev, "path %s connected again\n",
+			 kobject_name(&path->kobj));
+	else if (unfit)
+		dev_err(&path->sess->dev, "path %s stays down: its server has changed\n",
+			kobject_name(&path->kobj));
+	else if (first)
+		dev_warn(&path->sess->dev, "path %s cannot be connected again yet: %pe\n",
+			 kobject_name(&path->kobj), ERR_PTR(err));
+}
+
+/**
+ * rtrs_clt_reconnect_work() - try to connect a path again
+ * @work: rtrs_clt_path.reconnect
+ */
+void rtrs_clt_reconnect_work(struct work_struct *work)
+{
+	struct rtrs_clt_path *path = container_of(to_delayed_work(work),
+						  struct rtrs_clt_path,
+						  reconnect);
+	bool patient = READ_ONCE(path->attempts) % 4 == 3;
+	int err;
+
+	err = rtrs_clt_path_connect(path, patient ? RTRS_CLT_PATIENT_ANSWER_MS :
+						    RTRS_CLT_RETRY_ANSWER_MS);
+	if (err > 0)
+		return;
+	rtrs_clt_path_attempted(path, err);
+	rtrs_clt_path_retry(path);
+}
+
+/* Whatever was held against the path is forgotten. */
+static void rtrs_clt_path_want(struct rtrs_clt_path *path)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	path->wanted = !path->removed && !path->sess->stopped;
+	path->unfit = false;
+	path->attempts = 0;
+	path->down_since = jiffies;
+	spin_unlock_irqrestore(&path->state_lock, flags);
+}
+
+/**
+ * rtrs_clt_path_reconnect() - connect a path anew, whatever its state
+ * @path: the path
+ *
+ * Where that fails, it is tried again by and by.
+ *
+ * Context: process, sleeps.
+ * Return: 0; -ENOTCONN if it failed, -EBUSY if somebody else is doing the same or
+ * the session is being closed.
+ */
+int rtrs_clt_path_reconnect(struct rtrs_clt_path *path)
+{
+	int err;
+
+	rtrs_clt_path_disconnect(path);
+	rtrs_clt_path_want(path);
+	err = rtrs_clt_path_connect(path, RTRS_CONNECT_TIMEOUT_MS);
+	if (err > 0)
+		return -EBUSY;
+	rtrs_clt_path_attempted(path, err);
+	rtrs_clt_path_retry(path);
+	return err ? -ENOTCONN : 0;
+}
+
+/**
+ * rtrs_clt_sess_set_attempts() - limit the attempts to connect a path again
+ * @sess: the session
+ * @max: how many a path, -1 for no limit
+ *
+ * Paths that had given up try again, if they may now.
+ *
+ * Context: process.
+ */
+void rtrs_clt_sess_set_attempts(struct rtrs_clt_sess *sess, int max)
+{
+	struct rtrs_clt_path *path;
+
+	WRITE_ONCE(sess->max_reconnect_attempts, max);
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		rtrs_clt_path_retry(path);
+}
