@@ -5,14 +5,24 @@
  * A device is opened on the server by its name, and gets an id that its requests
  * carry. It is lost with the session's last path, or when the server says that it
  * does not know the id: I/O fails at once then, and a work item tells userspace,
- * and opens it again when the session is back. The new answer may say another
- * size or other limits, which are taken over, but not another block size: then
- * the device stays closed.
+ * and opens it again when the session is back, for as long as it takes. The new
+ * answer may say another size or other limits, which are taken over, but not
+ * another block size: then the device stays closed.
+ *
+ * If an administrator has asked for it, a device that is lost with its session is
+ * held for a while instead: its queue is quiesced, what was under way goes back
+ * into it, and all of it goes on when the device is open again, or fails when the
+ * time is up.
+ *
+ * A server that was restarted has lost what it had in a volatile cache. Where the
+ * device had such writes, acknowledged and not flushed since, nobody may take it
+ * for the device it was: it stays closed until it is unmapped.
  *
  * All moves from one state to another are made in rnbd_clt_dev_move().
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/cleanup.h>
 #include <linux/rcupdate.h>
@@ -23,12 +33,28 @@
 static const u8 rnbd_clt_dev_moves[] = {
 	[RNBD_CLT_DEV_INIT]	= BIT(RNBD_CLT_DEV_OPEN) |
 				  BIT(RNBD_CLT_DEV_UNMAPPED),
-	[RNBD_CLT_DEV_OPEN]	= BIT(RNBD_CLT_DEV_CLOSED) |
+	[RNBD_CLT_DEV_OPEN]	= BIT(RNBD_CLT_DEV_HELD) |
+				  BIT(RNBD_CLT_DEV_CLOSED) |
+				  BIT(RNBD_CLT_DEV_UNMAPPED),
+	[RNBD_CLT_DEV_HELD]	= BIT(RNBD_CLT_DEV_OPEN) |
+				  BIT(RNBD_CLT_DEV_CLOSED) |
 				  BIT(RNBD_CLT_DEV_UNMAPPED),
 	[RNBD_CLT_DEV_CLOSED]	= BIT(RNBD_CLT_DEV_OPEN) |
 				  BIT(RNBD_CLT_DEV_UNMAPPED),
 	[RNBD_CLT_DEV_UNMAPPED]	= 0,
 };
+
+/* The queue of a device that is held is quiesced, and no other. */
+static void rnbd_clt_dev_gate(struct rnbd_clt_dev *dev,
+			      enum rnbd_clt_dev_state from)
+{
+	if (dev->state == RNBD_CLT_DEV_HELD) {
+		blk_mq_quiesce_queue_nowait(dev->gd->queue);
+	} else if (from == RNBD_CLT_DEV_HELD) {
+		blk_mq_unquiesce_queue(dev->gd->queue);
+		blk_mq_kick_requeue_list(dev->gd->queue);
+	}
+}
 
 /**
  * rnbd_clt_dev_move() - change the state of a device
@@ -43,29 +69,132 @@ static const u8 rnbd_clt_dev_moves[] = {
  */
 bool rnbd_clt_dev_move(struct rnbd_clt_dev *dev, enum rnbd_clt_dev_state to)
 {
+	enum rnbd_clt_dev_state from = dev->state;
+
 	lockdep_assert_held(&dev->sess->lock);
-	if (!(rnbd_clt_dev_moves[dev->state] & BIT(to)))
+	if (!(rnbd_clt_dev_moves[from] & BIT(to)))
 		return false;
 	/* pairs with rnbd_clt_queue_rq(), which uses the id if it sees OPEN */
 	smp_store_release(&dev->state, to);
+	rnbd_clt_dev_gate(dev, from);
 	return true;
+}
+
+static bool rnbd_clt_dev_close(struct rnbd_clt_dev *dev)
+{
+	if (!rnbd_clt_dev_move(dev, RNBD_CLT_DEV_CLOSED))
+		return false;
+	dev->offline_due = true;
+	mod_delayed_work(rnbd_clt_wq, &dev->recover_work, 0);
+	return true;
+}
+
+static bool rnbd_clt_dev_hold(struct rnbd_clt_dev *dev)
+{
+	if (!rnbd_clt_dev_move(dev, RNBD_CLT_DEV_HELD))
+		return false;
+	dev->held_since = jiffies;
+	mod_delayed_work(rnbd_clt_wq, &dev->hold_work, dev->hold_sec * HZ);
+	return true;
+}
+
+/**
+ * rnbd_clt_dev_holds() - does I/O wait for a lost server, instead of failing?
+ * @dev: the device
+ *
+ * Context: any.
+ * Return: true if so, at the moment.
+ */
+bool rnbd_clt_dev_holds(const struct rnbd_clt_dev *dev)
+{
+	enum rnbd_clt_dev_state state = READ_ONCE(dev->state);
+
+	return state == RNBD_CLT_DEV_HELD ||
+	       (state == RNBD_CLT_DEV_OPEN && READ_ONCE(dev->hold_sec));
 }
 
 /**
  * rnbd_clt_dev_lost() - the server has lost the device or closed it
  * @dev: the device
+ * @hold: it may be held, if its administrator wants that
  *
  * Context: any, with the session's lock held.
  * Return: true if it was open until now.
  */
-bool rnbd_clt_dev_lost(struct rnbd_clt_dev *dev)
+bool rnbd_clt_dev_lost(struct rnbd_clt_dev *dev, bool hold)
 {
-	if (!rnbd_clt_dev_move(dev, RNBD_CLT_DEV_CLOSED))
+	if (dev->state != RNBD_CLT_DEV_OPEN)
 		return false;
 	dev->remote = false;
-	dev->offline_due = true;
-	queue_work(rnbd_clt_wq, &dev->recover_work);
+	return hold && dev->hold_sec ? rnbd_clt_dev_hold(dev) :
+				       rnbd_clt_dev_close(dev);
+}
+
+/**
+ * rnbd_clt_dev_back() - the session of a device is connected again
+ * @dev: the device
+ * @rebooted: to a server that was loaded anew
+ *
+ * Context: any, with the session's lock held.
+ * Return: false if writes were lost with the server.
+ */
+bool rnbd_clt_dev_back(struct rnbd_clt_dev *dev, bool rebooted)
+{
+	bool lost = rebooted && !dev->stale &&
+		    (READ_ONCE(dev->unflushed) || atomic_read(&dev->flushes));
+
+	if (lost) {
+		dev->stale = true;
+		rnbd_clt_dev_close(dev);
+	}
+	if (dev->stale || dev->disowned ||
+	    (dev->state != RNBD_CLT_DEV_CLOSED &&
+	     dev->state != RNBD_CLT_DEV_HELD))
+		return !lost;
+	dev->reopen_failed = 0;
+	dev->reopen_due = true;
+	mod_delayed_work(rnbd_clt_wq, &dev->recover_work, 0);
 	return true;
+}
+
+/**
+ * rnbd_clt_hold_work() - a device may be held no longer
+ * @work: rnbd_clt_dev.hold_work
+ */
+void rnbd_clt_hold_work(struct work_struct *work)
+{
+	struct rnbd_clt_dev *dev = container_of(to_delayed_work(work),
+						struct rnbd_clt_dev, hold_work);
+	bool closed = false;
+
+	spin_lock_irq(&dev->sess->lock);
+	/* it may have been open meanwhile, and be held again */
+	if (dev->state == RNBD_CLT_DEV_HELD &&
+	    !time_before(jiffies, dev->held_since + dev->hold_sec * HZ))
+		closed = rnbd_clt_dev_close(dev);
+	spin_unlock_irq(&dev->sess->lock);
+	if (closed)
+		pr_warn("%s (%s@%s): closed, the server was away for %u seconds\n",
+			dev->gd->disk_name, dev->path, dev->sess->name,
+			dev->hold_sec);
+}
+
+/**
+ * rnbd_clt_dev_set_hold() - how long I/O waits for a server that is lost
+ * @dev: the device
+ * @sec: seconds; counted from the loss, also if that has happened already
+ *
+ * Context: any, with the session's lock held.
+ */
+void rnbd_clt_dev_set_hold(struct rnbd_clt_dev *dev, unsigned int sec)
+{
+	unsigned long now = jiffies, end = dev->held_since + sec * HZ;
+
+	lockdep_assert_held(&dev->sess->lock);
+	WRITE_ONCE(dev->hold_sec, sec);
+	if (dev->state == RNBD_CLT_DEV_HELD)
+		mod_delayed_work(rnbd_clt_wq, &dev->hold_work,
+				 time_after(end, now) ? end - now : 0);
 }
 
 /**
@@ -83,7 +212,8 @@ void rnbd_clt_dev_disowned(struct rnbd_clt_dev *dev, u32 epoch)
 	bool lost;
 
 	spin_lock_irqsave(&dev->sess->lock, flags);
-	lost = epoch == dev->epoch && rnbd_clt_dev_lost(dev);
+	lost = epoch == dev->epoch && rnbd_clt_dev_lost(dev, false);
+	dev->disowned |= lost;
 	spin_unlock_irqrestore(&dev->sess->lock, flags);
 	if (lost)
 		pr_warn("%s (%s@%s): closed by the server, remap it to go on\n",
@@ -101,10 +231,12 @@ static void rnbd_clt_dev_evict(struct rnbd_clt_dev *dev)
 	list_for_each_entry(other, &dev->sess->devs, node) {
 		if (other->state == RNBD_CLT_DEV_OPEN &&
 		    other->device_id == dev->device_id &&
-		    rnbd_clt_dev_lost(other))
+		    rnbd_clt_dev_lost(other, false)) {
+			other->disowned = true;
 			pr_warn("%s (%s@%s): forgotten by the server, remap it to go on\n",
 				other->gd->disk_name, other->path,
 				dev->sess->name);
+		}
 	}
 }
 
@@ -128,6 +260,8 @@ int rnbd_clt_dev_go(struct rnbd_clt_dev *dev)
 	} else {
 		rnbd_clt_dev_evict(dev);
 		dev->epoch++;
+		dev->disowned = false;
+		dev->reopen_failed = 0;
 		if (!rnbd_clt_dev_move(dev, RNBD_CLT_DEV_OPEN))
 			err = -ENODEV;
 	}
@@ -168,7 +302,9 @@ int rnbd_clt_dev_open_remote(struct rnbd_clt_dev *dev,
 	int err;
 
 	dev->losses = READ_ONCE(dev->sess->losses);
-	err = rnbd_clt_send_open(dev->rtrs, dev->path, dev->access_mode, rsp);
+	dev->unfit = false;
+	err = rnbd_clt_send_open(dev->rtrs, dev->path, dev->access_mode,
+				 dev->added, rsp);
 	if (err)
 		return err;
 	dev->device_id = rsp->device_id;
@@ -178,6 +314,7 @@ int rnbd_clt_dev_open_remote(struct rnbd_clt_dev *dev,
 
 	pr_err("%s@%s: a block size of %u bytes is not supported\n",
 	       dev->path, dev->sess->name, rsp->logical_block_size);
+	dev->unfit = true;
 	rnbd_clt_dev_close_remote(dev);
 	return -EINVAL;
 }
@@ -194,23 +331,40 @@ void rnbd_clt_dev_uevent(struct rnbd_clt_dev *dev, enum kobject_action action)
 	kobject_uevent(&disk_to_dev(dev->gd)->kobj, action);
 }
 
+/*
+ * Mostly nothing has changed. That is worth knowing: who writes to a file in
+ * queue/ meanwhile holds the lock of the limits until the requests have ended that
+ * are held here.
+ */
+static int rnbd_clt_dev_take_limits(struct rnbd_clt_dev *dev,
+				    const struct rnbd_dev_limits *rsp)
+{
+	struct request_queue *q = dev->gd->queue;
+	struct queue_limits lim = q->limits;
+
+	rnbd_clt_set_limits(&lim, dev->sess, rsp);
+	if (!memcmp(&lim, &q->limits, sizeof(lim)))
+		return 0;
+	lim = queue_limits_start_update(q);
+	rnbd_clt_set_limits(&lim, dev->sess, rsp);
+	return queue_limits_commit_update(q, &lim);
+}
+
 /* Holders of the disk can bear anything to change but its blocks. */
 static int rnbd_clt_dev_take_over(struct rnbd_clt_dev *dev,
 				  const struct rnbd_dev_limits *rsp)
 {
 	struct request_queue *q = dev->gd->queue;
-	struct queue_limits lim;
 	int err;
 
 	if (rsp->logical_block_size != queue_logical_block_size(q)) {
 		pr_err("%s (%s@%s): stays closed, block size is %u bytes now, was %u\n",
 		       dev->gd->disk_name, dev->path, dev->sess->name,
 		       rsp->logical_block_size, queue_logical_block_size(q));
+		dev->unfit = true;
 		return -EINVAL;
 	}
-	lim = queue_limits_start_update(q);
-	rnbd_clt_set_limits(&lim, dev->sess, rsp);
-	err = queue_limits_commit_update(q, &lim);
+	err = rnbd_clt_dev_take_limits(dev, rsp);
 	if (err)
 		return err;
 	set_capacity_and_notify(dev->gd,
@@ -229,9 +383,10 @@ static int rnbd_clt_dev_open_again(struct rnbd_clt_dev *dev)
 
 	err = rnbd_clt_dev_open_remote(dev, &rsp);
 	if (err) {
-		pr_err("%s (%s@%s): stays closed, cannot be opened again: %pe\n",
-		       dev->gd->disk_name, dev->path, dev->sess->name,
-		       ERR_PTR(err));
+		if (!dev->reopen_failed)
+			pr_err("%s (%s@%s): cannot be opened again: %pe\n",
+			       dev->gd->disk_name, dev->path, dev->sess->name,
+			       ERR_PTR(err));
 		return err;
 	}
 	err = rnbd_clt_dev_take_over(dev, &rsp);
@@ -247,8 +402,8 @@ static int rnbd_clt_dev_open_again(struct rnbd_clt_dev *dev)
  * @dev: mapped, and its folder in sysfs does not go meanwhile
  *
  * Context: process, sleeps for up to a minute.
- * Return: 0; -EALREADY if it is open, -ECONNABORTED if there is no path, or what
- * the server says.
+ * Return: 0; -EALREADY if it is open, -ECONNABORTED if there is no path, -EIO if
+ * it has lost writes, or what the server says.
  */
 int rnbd_clt_reopen(struct rnbd_clt_dev *dev)
 {
@@ -257,8 +412,10 @@ int rnbd_clt_reopen(struct rnbd_clt_dev *dev)
 
 	guard(mutex)(&dev->open_lock);
 	state = READ_ONCE(dev->state);
-	if (state != RNBD_CLT_DEV_CLOSED)
+	if (state != RNBD_CLT_DEV_CLOSED && state != RNBD_CLT_DEV_HELD)
 		return state == RNBD_CLT_DEV_OPEN ? -EALREADY : -ENODEV;
+	if (READ_ONCE(dev->stale))
+		return -EIO;
 	if (!rtrs_clt_connected(dev->rtrs))
 		return -ECONNABORTED;
 
@@ -271,16 +428,42 @@ int rnbd_clt_reopen(struct rnbd_clt_dev *dev)
 	return 0;
 }
 
+/*
+ * A device that could not be opened again: perhaps later. The server may still be
+ * starting, or still hold the device for a session of ours that has not ended. Not
+ * if there is no path, since then the next one is the time to try, nor if it is
+ * not the device it was: nobody needs to wait for that.
+ */
+static void rnbd_clt_dev_retry(struct rnbd_clt_dev *dev)
+{
+	if (!rtrs_clt_connected(dev->rtrs))
+		return;
+	spin_lock_irq(&dev->sess->lock);
+	if (dev->unfit || dev->stale) {
+		if (dev->state == RNBD_CLT_DEV_HELD)
+			rnbd_clt_dev_close(dev);
+	} else if (dev->state == RNBD_CLT_DEV_CLOSED ||
+		   dev->state == RNBD_CLT_DEV_HELD) {
+		dev->reopen_due = true;
+		queue_delayed_work(rnbd_clt_wq, &dev->recover_work,
+				   HZ << min(dev->reopen_failed, 3U));
+		dev->reopen_failed++;
+	}
+	spin_unlock_irq(&dev->sess->lock);
+}
+
 /**
  * rnbd_clt_recover_work() - deal with a device that was lost, or can be had again
  * @work: rnbd_clt_dev.recover_work
  */
 void rnbd_clt_recover_work(struct work_struct *work)
 {
-	struct rnbd_clt_dev *dev = container_of(work, struct rnbd_clt_dev,
+	struct rnbd_clt_dev *dev = container_of(to_delayed_work(work),
+						struct rnbd_clt_dev,
 						recover_work);
 	unsigned int noio = memalloc_noio_save();
 	bool offline, reopen;
+	int err = 0;
 
 	spin_lock_irq(&dev->sess->lock);
 	offline = dev->offline_due;
@@ -292,7 +475,9 @@ void rnbd_clt_recover_work(struct work_struct *work)
 	if (offline)
 		rnbd_clt_dev_uevent(dev, KOBJ_OFFLINE);
 	if (reopen)
-		rnbd_clt_reopen(dev);
+		err = rnbd_clt_reopen(dev);
+	if (err)
+		rnbd_clt_dev_retry(dev);
 	memalloc_noio_restore(noio);
 }
 

@@ -8,8 +8,9 @@
  * Each request carries a struct rnbd_iu with its message and its scatterlist.
  * rnbd_clt_queue_rq() fills both in and hands them to RTRS, which moves the
  * request from path to path where it must, and calls back once: with 0, with
- * the server's errno, or with -ECONNABORTED when no path is left. A server that
- * answers -ENOTCONN does not know the device any more: the device is closed.
+ * the server's errno, or with -ECONNABORTED when no path is left; if the device is
+ * held the request then goes back into its queue. A server that answers -ENOTCONN
+ * does not know the device any more: the device is closed.
  *
  * A flush has an IU of its own and the tag of the request it is made for, so
  * whatever belongs to a chunk must be found by the tag and not by the IU.
@@ -49,6 +50,8 @@
  * @msg: its message; RTRS reads it until the request is done
  * @err: how it ended
  * @epoch: &rnbd_clt_dev.epoch when it was sent
+ * @covers: a flush of writes that are in a volatile cache
+ * @expired: it was not answered in time once
  * @sg: its data, room for &rnbd_clt_sess.max_segments
  *
  * Owned by RTRS from rtrs_clt_request() to rnbd_clt_io_done().
@@ -57,16 +60,58 @@ struct rnbd_iu {
 	struct rnbd_msg_io	msg;
 	int			err;
 	u32			epoch;
+	bool			covers;
+	bool			expired;
 	struct scatterlist	sg[];
 };
 
 /* ------------------------------------------------------ block requests ---- */
+
+/*
+ * Of a device with a volatile cache: were there writes since the last flush began?
+ * While one is under way there are, until it has succeeded. Read when a session is
+ * back, by when all of its requests have been through here.
+ */
+static void rnbd_clt_flush_begin(struct rnbd_clt_dev *dev, struct rnbd_iu *iu)
+{
+	atomic_inc(&dev->flushes);
+	/* counted before it is cleared, so that one or the other is seen */
+	iu->covers = xchg(&dev->unflushed, false);
+	if (!iu->covers)
+		atomic_dec(&dev->flushes);
+}
+
+static void rnbd_clt_flush_end(struct rnbd_clt_dev *dev, struct rnbd_iu *iu,
+			       int err)
+{
+	if (!iu->covers)
+		return;
+	iu->covers = false;
+	if (err)
+		WRITE_ONCE(dev->unflushed, true);
+	/* as above: not counted any more only after it is noted */
+	smp_mb__before_atomic();
+	atomic_dec(&dev->flushes);
+}
+
+static void rnbd_clt_note_write(struct request *rq)
+{
+	struct rnbd_clt_dev *dev = rq->q->queuedata;
+
+	if (!(rq->cmd_flags & REQ_FUA) && blk_queue_write_cache(rq->q) &&
+	    !READ_ONCE(dev->unflushed))
+		WRITE_ONCE(dev->unflushed, true);
+}
 
 static void rnbd_clt_io_done(void *priv, int err)
 {
 	struct request *rq = priv;
 	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
 
+	if (req_op(rq) == REQ_OP_FLUSH)
+		rnbd_clt_flush_end(rq->q->queuedata, iu, err);
+	else if (!err && op_is_write(req_op(rq)))
+		rnbd_clt_note_write(rq);
 	iu->err = err;
 	blk_mq_complete_request(rq);
 }
@@ -98,6 +143,11 @@ static void rnbd_clt_complete_rq(struct request *rq)
 
 	if (unlikely(iu->err == -ENOTCONN))
 		rnbd_clt_dev_disowned(rq->q->queuedata, iu->epoch);
+	if (unlikely(iu->err == -ECONNABORTED) &&
+	    rnbd_clt_dev_holds(rq->q->queuedata)) {
+		blk_mq_requeue_request(rq, true);
+		return;
+	}
 	blk_mq_end_request(rq, rnbd_clt_status(iu->err));
 }
 
@@ -154,12 +204,17 @@ static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 		.done		= rnbd_clt_io_done,
 		.priv		= rq,
 	};
+	int err;
 
 	/* The block layer gives a flush a sector that is none. */
 	if (req_op(rq) != REQ_OP_FLUSH)
 		io.sector = blk_rq_pos(rq);
 	rnbd_io_encode(&iu->msg, &io);
 	iu->epoch = dev->epoch;
+	iu->expired = false;
+	iu->covers = false;
+	if (req_op(rq) == REQ_OP_FLUSH)
+		rnbd_clt_flush_begin(dev, iu);
 
 	if (req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE) {
 		req.sg = iu->sg;
@@ -167,15 +222,15 @@ static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 		req.data_len = io.bi_size;
 	}
 
-	switch (rtrs_clt_request(dev->rtrs, &req)) {
-	case 0:
+	err = rtrs_clt_request(dev->rtrs, &req);
+	if (likely(!err))
 		return BLK_STS_OK;
-	case -ENOMEM:
-		/* Maybe nothing of ours is in flight that would run us again. */
+	rnbd_clt_flush_end(dev, iu, err);
+	/* Maybe nothing of ours is in flight that would run us again. */
+	if (err == -ENOMEM ||
+	    (err == -ECONNABORTED && rnbd_clt_dev_holds(dev)))
 		return BLK_STS_RESOURCE;
-	default:
-		return BLK_STS_IOERR;
-	}
+	return BLK_STS_IOERR;
 }
 
 static blk_status_t rnbd_clt_queue_rq(struct blk_mq_hw_ctx *hctx,
@@ -190,12 +245,47 @@ static blk_status_t rnbd_clt_queue_rq(struct blk_mq_hw_ctx *hctx,
 	 * closed, nothing is sent any more with the id it had.
 	 */
 	if (unlikely(smp_load_acquire(&dev->state) != RNBD_CLT_DEV_OPEN))
-		return BLK_STS_IOERR;
+		return rnbd_clt_dev_holds(dev) ? BLK_STS_RESOURCE :
+						 BLK_STS_IOERR;
 	if (unlikely(rw == UINT_MAX))
 		return BLK_STS_NOTSUPP;
 
 	blk_mq_start_request(bd->rq);
 	return rnbd_clt_send_rq(dev, bd->rq, hctx->queue_num, rw);
+}
+
+/*
+ * The first time, the path it is on is given up and it is sent again on another;
+ * the second time it has failed. Either way it comes back from RTRS.
+ */
+static enum blk_eh_timer_return rnbd_clt_timeout(struct request *rq)
+{
+	struct rnbd_clt_dev *dev = rq->q->queuedata;
+	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
+
+	/* the answer may be there, and nobody have looked */
+	if (rq->mq_hctx->type == HCTX_TYPE_POLL)
+		rtrs_clt_poll(dev->rtrs, rq->mq_hctx->queue_num);
+	if (blk_mq_request_completed(rq))
+		return BLK_EH_DONE;
+	if (READ_ONCE(dev->timeout_sec)) {
+		rtrs_clt_expire(dev->rtrs, rq->tag, iu->expired);
+		iu->expired = true;
+	}
+	return BLK_EH_RESET_TIMER;
+}
+
+/**
+ * rnbd_clt_set_timeout() - how long a request waits for its answer
+ * @dev: the device; it has a disk
+ * @sec: seconds, 0 for ever
+ *
+ * Context: any. Counts for requests that begin from now on.
+ */
+void rnbd_clt_set_timeout(struct rnbd_clt_dev *dev, unsigned int sec)
+{
+	WRITE_ONCE(dev->timeout_sec, sec);
+	blk_queue_rq_timeout(dev->gd->queue, (sec ?: 30) * HZ);
 }
 
 static int rnbd_clt_poll(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *iob)
@@ -238,6 +328,7 @@ static void rnbd_clt_map_queues(struct blk_mq_tag_set *set)
 static const struct blk_mq_ops rnbd_clt_mq_ops = {
 	.queue_rq	= rnbd_clt_queue_rq,
 	.complete	= rnbd_clt_complete_rq,
+	.timeout	= rnbd_clt_timeout,
 	.poll		= rnbd_clt_poll,
 	.init_request	= rnbd_clt_init_request,
 	.map_queues	= rnbd_clt_map_queues,
@@ -425,6 +516,7 @@ enum rnbd_adm_state {
  * @sg: the answer, for RTRS
  * @msg_len: length of @msg, bytes
  * @rsp_len: length of @rsp, bytes, 0 if there is no data in the answer
+ * @keep: what it opens is to stay open, also if nobody waits for the answer
  * @msg: what is sent
  * @rsp: what is answered; the peer writes into it until @done, or until
  *	the last path is gone
@@ -438,6 +530,7 @@ struct rnbd_adm_iu {
 	struct scatterlist		sg;
 	size_t				msg_len;
 	size_t				rsp_len;
+	bool				keep;
 	union {
 		struct rnbd_msg_hdr		hdr;
 		struct rnbd_msg_sess_info	info;
@@ -508,15 +601,15 @@ static void rnbd_adm_to_close(struct rnbd_adm_iu *iu, u32 device_id)
 
 /*
  * The answer to a request that nobody waits for any more. A device that has been
- * opened after all is closed again, with the same IU and chunk. If it was opened
- * once more meanwhile, that one is closed instead: it will be told so by
- * -ENOTCONN, and can be remapped.
+ * opened after all is closed again, with the same IU and chunk; but not if it is
+ * still mapped, since then it is being opened once more, or will be.
  */
 static void rnbd_adm_late(struct rnbd_adm_iu *iu)
 {
 	struct rnbd_dev_limits lim;
 
-	if (!iu->err && iu->msg.hdr.type == cpu_to_le16(RNBD_MSG_OPEN) &&
+	if (!iu->err && !iu->keep &&
+	    iu->msg.hdr.type == cpu_to_le16(RNBD_MSG_OPEN) &&
 	    !rnbd_open_rsp_decode(&lim, &iu->rsp, iu->rsp_len)) {
 		rnbd_adm_to_close(iu, lim.device_id);
 		if (!rnbd_adm_send(iu))
@@ -627,13 +720,15 @@ void rnbd_clt_sess_info_nowait(struct rtrs_clt_sess *rtrs)
  * @rtrs: the connection
  * @path: name of the device, shorter than %RNBD_NAME_LEN
  * @mode: how to open it
+ * @again: it is mapped, and has been open before
  * @rsp: filled on success, as the server said it: check before use
  *
  * Context: process, sleeps for up to a minute.
  * Return: 0, the server's errno, -ETIMEDOUT or -ECONNABORTED.
  */
 int rnbd_clt_send_open(struct rtrs_clt_sess *rtrs, const char *path,
-		       enum rnbd_access_mode mode, struct rnbd_dev_limits *rsp)
+		       enum rnbd_access_mode mode, bool again,
+		       struct rnbd_dev_limits *rsp)
 {
 	struct rnbd_msg_open_rsp msg;
 	struct rnbd_adm_iu *iu;
@@ -642,6 +737,7 @@ int rnbd_clt_send_open(struct rtrs_clt_sess *rtrs, const char *path,
 	iu = rnbd_adm_alloc(rtrs, sizeof(iu->msg.open), sizeof(iu->rsp.open));
 	if (IS_ERR(iu))
 		return PTR_ERR(iu);
+	iu->keep = again;
 	rnbd_open_encode(&iu->msg.open, mode, path);
 	err = rnbd_adm_call(iu, RNBD_CLT_OPEN_TIMEOUT, &msg);
 	if (err)

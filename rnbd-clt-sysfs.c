@@ -34,6 +34,7 @@ static const char * const rnbd_clt_access_modes[] = {
 static const char * const rnbd_clt_states[] = {
 	[RNBD_CLT_DEV_INIT]	= "init",
 	[RNBD_CLT_DEV_OPEN]	= "open",
+	[RNBD_CLT_DEV_HELD]	= "held",
 	[RNBD_CLT_DEV_CLOSED]	= "closed",
 	[RNBD_CLT_DEV_UNMAPPED]	= "unmapped",
 };
@@ -87,6 +88,64 @@ static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr,
 }
 
 static struct kobj_attribute state_attr = __ATTR_RO(state);
+
+/* A number of seconds; 0 is a way to say no. */
+static int rnbd_clt_parse_sec(const char *val, unsigned int *sec)
+{
+	unsigned int n;
+
+	if (kstrtouint(val, 0, &n) || n > RNBD_CLT_MAX_WAIT_SEC)
+		return -EINVAL;
+	*sec = n;
+	return 0;
+}
+
+static ssize_t io_hold_sec_show(struct kobject *kobj,
+				struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(to_dev(kobj)->hold_sec));
+}
+
+static ssize_t io_hold_sec_store(struct kobject *kobj,
+				 struct kobj_attribute *attr, const char *buf,
+				 size_t count)
+{
+	struct rnbd_clt_dev *dev = to_dev(kobj);
+	unsigned int sec;
+	int err;
+
+	err = rnbd_clt_parse_sec(buf, &sec);
+	if (err)
+		return err;
+	spin_lock_irq(&dev->sess->lock);
+	rnbd_clt_dev_set_hold(dev, sec);
+	spin_unlock_irq(&dev->sess->lock);
+	return count;
+}
+
+static struct kobj_attribute io_hold_sec_attr = __ATTR_RW(io_hold_sec);
+
+static ssize_t io_timeout_sec_show(struct kobject *kobj,
+				   struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(to_dev(kobj)->timeout_sec));
+}
+
+static ssize_t io_timeout_sec_store(struct kobject *kobj,
+				    struct kobj_attribute *attr,
+				    const char *buf, size_t count)
+{
+	unsigned int sec;
+	int err;
+
+	err = rnbd_clt_parse_sec(buf, &sec);
+	if (err)
+		return err;
+	rnbd_clt_set_timeout(to_dev(kobj), sec);
+	return count;
+}
+
+static struct kobj_attribute io_timeout_sec_attr = __ATTR_RW(io_timeout_sec);
 
 static ssize_t resize_show(struct kobject *kobj, struct kobj_attribute *attr,
 			   char *buf)
@@ -172,6 +231,8 @@ static struct attribute *rnbd_clt_dev_attrs[] = {
 	&access_mode_attr.attr,
 	&nr_poll_queues_attr.attr,
 	&state_attr.attr,
+	&io_hold_sec_attr.attr,
+	&io_timeout_sec_attr.attr,
 	&resize_attr.attr,
 	&remap_device_attr.attr,
 	NULL,
@@ -211,6 +272,8 @@ enum rnbd_clt_key {
 	RNBD_CLT_KEY_DEST_PORT,
 	RNBD_CLT_KEY_ACCESS_MODE,
 	RNBD_CLT_KEY_NR_POLL_QUEUES,
+	RNBD_CLT_KEY_IO_HOLD_SEC,
+	RNBD_CLT_KEY_IO_TIMEOUT_SEC,
 };
 
 static const char * const rnbd_clt_keys[] = {
@@ -220,6 +283,8 @@ static const char * const rnbd_clt_keys[] = {
 	[RNBD_CLT_KEY_DEST_PORT]	= "dest_port",
 	[RNBD_CLT_KEY_ACCESS_MODE]	= "access_mode",
 	[RNBD_CLT_KEY_NR_POLL_QUEUES]	= "nr_poll_queues",
+	[RNBD_CLT_KEY_IO_HOLD_SEC]	= "io_hold_sec",
+	[RNBD_CLT_KEY_IO_TIMEOUT_SEC]	= "io_timeout_sec",
 };
 
 static int rnbd_clt_set_name(const char **name, const char *val,
@@ -285,6 +350,10 @@ static int rnbd_clt_set_opt(struct rnbd_clt_line *line, const char *key,
 		return rnbd_clt_set_access_mode(opts, val);
 	case RNBD_CLT_KEY_NR_POLL_QUEUES:
 		return rnbd_clt_set_nr_poll_queues(opts, val);
+	case RNBD_CLT_KEY_IO_HOLD_SEC:
+		return rnbd_clt_parse_sec(val, &opts->hold_sec);
+	case RNBD_CLT_KEY_IO_TIMEOUT_SEC:
+		return rnbd_clt_parse_sec(val, &opts->timeout_sec);
 	default:
 		return -EINVAL;
 	}
@@ -345,7 +414,7 @@ static ssize_t map_device_show(struct device *ctl,
 			       struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf,
-			  "Usage: echo \"[dest_port=<server port>] sessname=<session name> path=<[srcaddr@]dstaddr> [path=<[srcaddr@]dstaddr>] device_path=<path on the server> [access_mode=<ro|rw|migration>] [nr_poll_queues=<number of poll queues>]\" > map_device\n\n"
+			  "Usage: echo \"[dest_port=<server port>] sessname=<session name> path=<[srcaddr@]dstaddr> [path=<[srcaddr@]dstaddr>] device_path=<path on the server> [access_mode=<ro|rw|migration>] [nr_poll_queues=<number of poll queues>] [io_hold_sec=<seconds>] [io_timeout_sec=<seconds>]\" > map_device\n\n"
 			  "addr ::= [ ip:<ipv4> | ip:<ipv6> | gid:<gid> ]\n");
 }
 

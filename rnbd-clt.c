@@ -8,11 +8,12 @@
  * closes it.
  *
  * Recovery. When RTRS says that a session has lost its last path, its devices
- * are closed: I/O fails at once, userspace is told by an OFFLINE uevent. What was
- * in flight has been failed by RTRS. When it says that there is a path again,
- * every device is opened again by its name, takes over the size it has now, and
- * is announced as ONLINE. A device that the server closed by itself, which its
- * answers to I/O tell (-ENOTCONN), waits for an administrator to remap it.
+ * are closed: I/O fails at once, userspace is told by an OFFLINE uevent; or they
+ * are held, if that was asked for. What was in flight has been failed by RTRS.
+ * When it says that there is a path again, every device is opened again by its
+ * name, takes over the size it has now, and is announced as ONLINE. A device that
+ * the server closed by itself, which its answers to I/O tell (-ENOTCONN), waits
+ * for an administrator to remap it.
  *
  * The id of a device means something only to the server's session that gave it
  * out. A server that lost the session may give the same id to another device, so
@@ -36,6 +37,7 @@
 #include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
+#include <linux/reboot.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
@@ -68,36 +70,41 @@ static void rnbd_clt_sess_lost(struct rnbd_clt_sess *sess)
 	WRITE_ONCE(sess->losses, sess->losses + 1);
 	list_for_each_entry(dev, &sess->devs, node) {
 		dev->reopen_due = false;
-		cnt += rnbd_clt_dev_lost(dev);
+		cnt += rnbd_clt_dev_lost(dev, true);
 	}
 	spin_unlock_irq(&sess->lock);
 
 	/* No request with an old id is sent from here on: see above. */
 	synchronize_rcu();
 	if (cnt)
-		pr_warn("session %s: no path left, %u devices closed\n",
+		pr_warn("session %s: no path left, %u devices closed or held\n",
 			sess->name, cnt);
 }
 
 static void rnbd_clt_sess_back(struct rnbd_clt_sess *sess)
 {
 	struct rtrs_clt_sess *rtrs = READ_ONCE(sess->rtrs);
+	unsigned int lost = 0;
 	struct rnbd_clt_dev *dev;
+	uuid_t boot_id;
+	bool rebooted;
 
 	/* Still being set up: then all is yet to be said. */
 	if (!rtrs)
 		return;
+	rtrs_clt_boot_id(rtrs, &boot_id);
+	rebooted = !uuid_equal(&boot_id, &sess->boot_id);
+	sess->boot_id = boot_id;
 	rnbd_clt_sess_info_nowait(rtrs);
 
 	spin_lock_irq(&sess->lock);
-	list_for_each_entry(dev, &sess->devs, node) {
-		if (dev->state != RNBD_CLT_DEV_CLOSED)
-			continue;
-		dev->reopen_due = true;
-		queue_work(rnbd_clt_wq, &dev->recover_work);
-	}
+	list_for_each_entry(dev, &sess->devs, node)
+		lost += !rnbd_clt_dev_back(dev, rebooted);
 	spin_unlock_irq(&sess->lock);
 	pr_info("session %s: there is a path again\n", sess->name);
+	if (lost)
+		pr_err("session %s: the server was restarted, and %u devices lost writes that were not flushed: unmap them\n",
+		       sess->name, lost);
 }
 
 /*
@@ -175,6 +182,7 @@ static int rnbd_clt_sess_set_up(struct rnbd_clt_sess *sess)
 	int ver, err;
 
 	rtrs_clt_query(sess->rtrs, &sess->attrs);
+	rtrs_clt_boot_id(sess->rtrs, &sess->boot_id);
 	ver = rnbd_clt_sess_info(sess->rtrs);
 	if (ver < 0)
 		return ver;
@@ -378,6 +386,7 @@ static int rnbd_clt_dev_alloc_disk(struct rnbd_clt_dev *dev,
 	set_capacity(gd, rnbd_clt_whole_blocks(rsp->nsectors,
 					       rsp->logical_block_size));
 	set_disk_ro(gd, dev->access_mode == RNBD_ACCESS_RO);
+	rnbd_clt_set_timeout(dev, dev->timeout_sec);
 	return 0;
 }
 
@@ -426,7 +435,10 @@ rnbd_clt_dev_alloc(const struct rnbd_clt_map_opts *opts)
 	dev->access_mode = opts->access_mode;
 	dev->minor_idx = -1;
 	mutex_init(&dev->open_lock);
-	INIT_WORK(&dev->recover_work, rnbd_clt_recover_work);
+	dev->hold_sec = opts->hold_sec;
+	dev->timeout_sec = opts->timeout_sec;
+	INIT_DELAYED_WORK(&dev->recover_work, rnbd_clt_recover_work);
+	INIT_DELAYED_WORK(&dev->hold_work, rnbd_clt_hold_work);
 	INIT_WORK(&dev->remove_work, rnbd_clt_remove_work);
 	init_completion(&dev->removed);
 	kobject_init(&dev->kobj, &rnbd_clt_dev_ktype);
@@ -495,7 +507,9 @@ static void rnbd_clt_dev_remove(struct rnbd_clt_dev *dev)
 {
 	rnbd_clt_sess_cut(dev->sess);
 	rnbd_clt_sysfs_del_dev(dev);
-	cancel_work_sync(&dev->recover_work);
+	/* both look at the state, and queue nothing any more */
+	cancel_delayed_work_sync(&dev->hold_work);
+	cancel_delayed_work_sync(&dev->recover_work);
 	rnbd_clt_dev_del_disk(dev);
 	rnbd_clt_dev_close_remote(dev);
 	rnbd_clt_sess_leave(dev);
@@ -622,6 +636,32 @@ void rnbd_clt_unmap_finish(struct rnbd_clt_dev *dev, bool force)
 
 /* -------------------------------------------------------------- module ---- */
 
+static void rnbd_clt_sess_unhold(struct rnbd_clt_sess *sess)
+{
+	struct rnbd_clt_dev *dev;
+
+	spin_lock_irq(&sess->lock);
+	list_for_each_entry(dev, &sess->devs, node)
+		rnbd_clt_dev_set_hold(dev, 0);
+	spin_unlock_irq(&sess->lock);
+}
+
+/* The machine goes down, and is not to wait for a server that may not come. */
+static int rnbd_clt_reboot(struct notifier_block *nb, unsigned long action,
+			   void *data)
+{
+	struct rnbd_clt_sess *sess;
+
+	guard(mutex)(&rnbd_clt_sess_list_lock);
+	list_for_each_entry(sess, &rnbd_clt_sess_list, node)
+		rnbd_clt_sess_unhold(sess);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block rnbd_clt_reboot_nb = {
+	.notifier_call = rnbd_clt_reboot,
+};
+
 static int __init rnbd_clt_init(void)
 {
 	int err = -ENOMEM;
@@ -638,6 +678,7 @@ static int __init rnbd_clt_init(void)
 	err = rnbd_clt_sysfs_init();
 	if (err)
 		goto unregister_blkdev;
+	register_reboot_notifier(&rnbd_clt_reboot_nb);
 	return 0;
 
 unregister_blkdev:
@@ -660,6 +701,7 @@ destroy_wq:
  */
 static void __exit rnbd_clt_exit(void)
 {
+	unregister_reboot_notifier(&rnbd_clt_reboot_nb);
 	rnbd_clt_sysfs_exit();
 	wait_var_event(&rnbd_clt_dev_cnt, !atomic_read(&rnbd_clt_dev_cnt));
 	synchronize_rcu_tasks();

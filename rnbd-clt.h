@@ -32,6 +32,9 @@
 #include "rnbd-proto.h"
 #include "rtrs/rtrs.h"
 
+/* Longest time, in seconds, that I/O can be told to wait. */
+#define RNBD_CLT_MAX_WAIT_SEC	86400
+
 /* Most paths of one map_device line; a server takes no more for a session. */
 #define RNBD_CLT_MAX_PATHS	128
 
@@ -39,6 +42,7 @@
  * enum rnbd_clt_dev_state - where a device is in its life
  * @RNBD_CLT_DEV_INIT: being mapped, not open on the server yet
  * @RNBD_CLT_DEV_OPEN: open on the server, I/O flows
+ * @RNBD_CLT_DEV_HELD: the server is lost, I/O waits for it, for a limited time
  * @RNBD_CLT_DEV_CLOSED: the server is lost or closed it, I/O fails
  * @RNBD_CLT_DEV_UNMAPPED: going away, for good
  *
@@ -47,6 +51,7 @@
 enum rnbd_clt_dev_state {
 	RNBD_CLT_DEV_INIT,
 	RNBD_CLT_DEV_OPEN,
+	RNBD_CLT_DEV_HELD,
 	RNBD_CLT_DEV_CLOSED,
 	RNBD_CLT_DEV_UNMAPPED,
 };
@@ -63,6 +68,7 @@ enum rnbd_clt_dev_state {
  * @devs: its devices, &rnbd_clt_dev.node
  * @losses: how often it has lost its last path; what was opened before counts
  *	for nothing after
+ * @boot_id: of the server it is connected to, or was
  * @node: in the list of sessions
  * @users: devices and writers to map_device that hold it
  * @name: constant
@@ -76,7 +82,8 @@ enum rnbd_clt_dev_state {
  *
  * @rtrs, @attrs, @max_segments, @tag_set and @idle_q are written under @mutex, while no
  * device is on @devs, and constant as long as one is. @devs changes under @mutex
- * and @lock. @losses, and states of the devices, change under @lock. @node and
+ * and @lock. @losses, and states of the devices, change under @lock. @boot_id is
+ * written under @mutex at first, then by link events, one at a time. @node and
  * @users belong to the lock of the list.
  */
 struct rnbd_clt_sess {
@@ -90,6 +97,7 @@ struct rnbd_clt_sess {
 	spinlock_t		lock; /* see below */
 	struct list_head	devs;
 	unsigned int		losses;
+	uuid_t			boot_id;
 
 	struct list_head	node;
 	unsigned int		users;
@@ -102,6 +110,10 @@ struct rnbd_clt_sess {
  * @state: see rnbd_clt_dev_move()
  * @device_id: the server's number for it
  * @epoch: how often it has been opened; tells old answers from new ones
+ * @hold_sec: how long I/O waits for a server that is lost; 0: not at all
+ * @timeout_sec: how long a request waits for its answer; 0: for ever
+ * @unflushed: writes have been acknowledged that may be in a volatile cache
+ * @flushes: flushes under way that are to get them out of there
  * @sess: its session; valid from rnbd_clt_sess_join() to rnbd_clt_sess_leave()
  * @node: in &rnbd_clt_sess.devs
  * @gd: its disk; valid as long as @sess is
@@ -115,7 +127,13 @@ struct rnbd_clt_sess {
  * @losses: &rnbd_clt_sess.losses when it was opened
  * @offline_due: userspace is to be told that it is lost
  * @reopen_due: it is to be opened again
- * @recover_work: does both, on &rnbd_clt_wq
+ * @disowned: the server has closed it: an administrator is to remap it
+ * @stale: it lost acknowledged writes: it is of no use to anybody
+ * @unfit: what the server has by its name now cannot be used for it
+ * @reopen_failed: how often it could not be opened again, one after the other
+ * @recover_work: tells userspace, opens it again, on &rnbd_clt_wq
+ * @held_since: jiffies, when HELD began
+ * @hold_work: ends it
  * @forced: unmap has been forced: what is in flight need not be waited for
  * @cut: the session was cut off for its sake
  * @remove_work: takes it apart
@@ -125,8 +143,9 @@ struct rnbd_clt_sess {
  * The first group is read by every request and written only when the device is
  * opened or changes state, under &rnbd_clt_sess.lock. @state OPEN is published
  * after @device_id and @epoch, which only change while no request can look at
- * them. @offline_due, @reopen_due, @forced and @cut change under that lock too.
- * @remote and @losses belong to whoever opens it (rnbd_clt_map() at first, then
+ * them. @offline_due to @reopen_failed, @held_since, @forced and @cut change under
+ * that lock too. @hold_sec and @timeout_sec are an administrator's.
+ * @remote, @losses and @unfit belong to whoever opens it (rnbd_clt_map() at first, then
  * who holds @open_lock), to the lock while it is open, and to @remove_work once
  * that has stopped the others.
  *
@@ -139,6 +158,11 @@ struct rnbd_clt_dev {
 	enum rnbd_clt_dev_state	state;
 	u32			device_id;
 	u32			epoch;
+	unsigned int		hold_sec;
+	unsigned int		timeout_sec;
+
+	bool			unflushed ____cacheline_aligned_in_smp;
+	atomic_t		flushes;
 
 	struct rnbd_clt_sess	*sess ____cacheline_aligned_in_smp;
 	struct list_head	node;
@@ -155,7 +179,13 @@ struct rnbd_clt_dev {
 
 	bool			offline_due;
 	bool			reopen_due;
-	struct work_struct	recover_work;
+	bool			disowned;
+	bool			stale;
+	bool			unfit;
+	unsigned int		reopen_failed;
+	struct delayed_work	recover_work;
+	unsigned long		held_since;
+	struct delayed_work	hold_work;
 
 	bool			forced;
 	bool			cut;
@@ -172,6 +202,8 @@ struct rnbd_clt_dev {
  * @access_mode: how to open it
  * @nr_poll_queues: number of polled queues
  * @nr_poll_given: the line says so
+ * @hold_sec: how long I/O is to wait for a server that is lost
+ * @timeout_sec: how long a request is to wait for its answer
  * @paths: addresses, for a session that does not exist yet
  * @path_cnt: number of @paths
  * @path_err: what is wrong with them, of no interest to a session that exists
@@ -182,6 +214,8 @@ struct rnbd_clt_map_opts {
 	enum rnbd_access_mode	access_mode;
 	unsigned int		nr_poll_queues;
 	bool			nr_poll_given;
+	unsigned int		hold_sec;
+	unsigned int		timeout_sec;
 	struct rtrs_path_addr	*paths;
 	unsigned int		path_cnt;
 	int			path_err;
@@ -199,7 +233,10 @@ void rnbd_clt_dev_release(struct kobject *kobj);
 /* rnbd-clt-dev.c */
 
 bool rnbd_clt_dev_move(struct rnbd_clt_dev *dev, enum rnbd_clt_dev_state to);
-bool rnbd_clt_dev_lost(struct rnbd_clt_dev *dev);
+bool rnbd_clt_dev_lost(struct rnbd_clt_dev *dev, bool hold);
+bool rnbd_clt_dev_back(struct rnbd_clt_dev *dev, bool rebooted);
+void rnbd_clt_dev_set_hold(struct rnbd_clt_dev *dev, unsigned int sec);
+bool rnbd_clt_dev_holds(const struct rnbd_clt_dev *dev);
 void rnbd_clt_dev_disowned(struct rnbd_clt_dev *dev, u32 epoch);
 int rnbd_clt_dev_go(struct rnbd_clt_dev *dev);
 int rnbd_clt_dev_open_remote(struct rnbd_clt_dev *dev,
@@ -209,9 +246,11 @@ void rnbd_clt_dev_uevent(struct rnbd_clt_dev *dev, enum kobject_action action);
 int rnbd_clt_reopen(struct rnbd_clt_dev *dev);
 int rnbd_clt_resize(struct rnbd_clt_dev *dev, u64 sectors);
 void rnbd_clt_recover_work(struct work_struct *work);
+void rnbd_clt_hold_work(struct work_struct *work);
 
 /* rnbd-clt-io.c */
 
+void rnbd_clt_set_timeout(struct rnbd_clt_dev *dev, unsigned int sec);
 int rnbd_clt_alloc_tag_set(struct rnbd_clt_sess *sess);
 void rnbd_clt_free_tag_set(struct rnbd_clt_sess *sess);
 bool rnbd_clt_limits_ok(const struct rnbd_dev_limits *rsp);
@@ -222,7 +261,7 @@ sector_t rnbd_clt_whole_blocks(u64 sectors, unsigned int block_size);
 int rnbd_clt_sess_info(struct rtrs_clt_sess *rtrs);
 void rnbd_clt_sess_info_nowait(struct rtrs_clt_sess *rtrs);
 int rnbd_clt_send_open(struct rtrs_clt_sess *rtrs, const char *path,
-		       enum rnbd_access_mode mode,
+		       enum rnbd_access_mode mode, bool again,
 		       struct rnbd_dev_limits *rsp);
 int rnbd_clt_send_close(struct rtrs_clt_sess *rtrs, u32 device_id);
 

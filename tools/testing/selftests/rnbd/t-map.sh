@@ -141,13 +141,19 @@ for m in $MODULES; do
 	is "license of $m" "$(modinfo -F license "$m")" GPL
 done
 
+# A session is sooner there and gone with fewer chunks.
+check 'the server is unloaded' unload rnbd_server rtrs_server
+rtrs_server_args=sess_queue_depth=64
+check 'and loaded for smaller sessions' load_server
+
 # --- what a mapped disk looks like -------------------------------------------
 
 files $CLT <<-'END'
 	644 /Usage: echo ".*sessname=.*path=.*" > map_device/	map_device
 END
 read -r usage < $CLT/map_device
-for key in sessname device_path path dest_port access_mode nr_poll_queues; do
+for key in sessname device_path path dest_port access_mode nr_poll_queues \
+	   io_hold_sec io_timeout_sec; do
 	check "the usage names $key" test "$usage" != "${usage/$key=/}"
 done
 is 'the usage ends with what an address is' "$(tail -n 2 $CLT/map_device)" "
@@ -166,12 +172,18 @@ files /sys/block/rnbd0/rnbd <<-END
 	444 rw	access_mode
 	444 0	nr_poll_queues
 	444 open	state
+	644 0	io_hold_sec
+	644 0	io_timeout_sec
 	644 Usage: echo <normal|force> > unmap_device	unmap_device
 	644 Usage: echo <1> > remap_device	remap_device
 	644 Usage: echo <new size in sectors> > resize	resize
 END
 files $RTRS_CLT/s1 <<-END
 	644 min-inflight (MI: 1)	mpath_policy
+	644 -1	max_reconnect_attempts
+	644 5000	hb_interval_ms
+	644 5	hb_missed_max
+	644 Usage: echo [<source addr>@]<destination addr> > add_path	add_path
 END
 files "$(clt_path s1 1)" <<-END
 	444 connected	state
@@ -181,6 +193,10 @@ files "$(clt_path s1 1)" <<-END
 	444 ip:10.9.1.2	dst_addr
 	444 /[0-9]+ ns/	cur_latency
 	644 /([0-9]+ ){5}[0-9]+/	stats/rdma
+	644 0 0	stats/reconnects
+	644 Usage: echo 1 > disconnect	disconnect
+	644 Usage: echo 1 > reconnect	reconnect
+	644 Usage: echo 1 > remove_path	remove_path
 END
 files "$(srv_path s1 1)" <<-END
 	644 Usage: echo 1 > disconnect	disconnect
@@ -220,6 +236,25 @@ done
 for t in 3 -1 round min-inflightx ''; do
 	check_write "policy '$t'" EINVAL $RTRS_CLT/s1/mpath_policy "$t"
 done
+
+for t in disconnect reconnect remove_path; do
+	check_write "$t: no 1" EINVAL "$(clt_path s1 1)/$t" 2
+done
+for t in max_reconnect_attempts:-2 max_reconnect_attempts:10000 max_reconnect_attempts:x \
+	 hb_interval_ms:99 hb_interval_ms:60001 hb_missed_max:0 hb_missed_max:101 \
+	 add_path:10.9.1.2 add_path:ip:10.9.1; do
+	check_write "$t" EINVAL "$RTRS_CLT/s1/${t%%:*}" "${t#*:}"
+done
+for t in io_hold_sec io_timeout_sec; do
+	check_write "$t" 0 "/sys/block/rnbd0/rnbd/$t" 7
+	is "$t is taken over" "$(cat /sys/block/rnbd0/rnbd/$t)" 7
+	check_write "$t: too long" EINVAL "/sys/block/rnbd0/rnbd/$t" 86401
+	check_write "$t: no number" EINVAL "/sys/block/rnbd0/rnbd/$t" x
+	check_write "$t: none" 0 "/sys/block/rnbd0/rnbd/$t" 0
+done
+check_write 'add a path that is there' EEXIST $RTRS_CLT/s1/add_path "$(addrs 1)"
+check_write 'add another' 0 $RTRS_CLT/s1/add_path "$(addrs 2)"
+check_write 'and remove it' 0 "$(clt_path s1 2)/remove_path" 1
 
 # --- refused -----------------------------------------------------------------
 
