@@ -8,7 +8,8 @@
 #
 # Output and kernel messages of each are kept in tools/testing/.cache/results.
 # A test may ask for options of vm/run in a comment "# VM: ...", and for more
-# of them, with --long, in "# VM-LONG: ...".
+# of them, with --long, in "# VM-LONG: ...". With "# PAIR: ..." it gets a second
+# machine beside it (vm/pair).
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,7 +21,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--long) export RNBD_LONG=1 ;;
 	--jobs) jobs=$2; shift ;;
-	-*) sed -n '5,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+	-*) sed -n '5,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
 	*) break ;;
 	esac
 	shift
@@ -43,6 +44,8 @@ for t in "${tests[@]}"; do
 	[ -f "$t" ] || { echo "run.sh: no test $(basename "$t" .sh)" >&2; exit 2; }
 done
 
+# Here, since a compiler takes its time in a VM.
+make -s -C "$here/peer" || exit 2
 mkdir -p "$results"
 
 # Far more than any test takes, unless the host is busy with something else.
@@ -51,13 +54,17 @@ limit=900
 
 run_one()	# test
 {
-	local name start=$SECONDS options status
+	local name start=$SECONDS options status run=run
 	name=$(basename "$1" .sh)
 	options=$(sed -n 's/^# VM: //p' "$1" | tr '\n' ' ')
 	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n 's/^# VM-LONG: //p' "$1")"
 
+	if grep -q '^# PAIR: ' "$1"; then
+		run=pair
+		options=$(sed -n 's/^# PAIR: //p' "$1")
+	fi
 	# shellcheck disable=SC2086 # a list
-	"$top/tools/testing/vm/run" --timeout "$limit" --console "$results/$name.console" \
+	"$top/tools/testing/vm/$run" --timeout "$limit" --console "$results/$name.console" \
 		$options "$1" > "$results/$name.tap" 2>&1 < /dev/null
 	status=$?
 	echo "$status $((SECONDS - start))" > "$results/$name.status"

@@ -154,6 +154,11 @@ at_most 'what is left of it' $((after - before)) 1024
 
 # --- all is given back ------------------------------------------------------------
 
+# With fewer chunks a session is sooner there and gone; what is lost of it is not.
+check 'the server is unloaded' unload rnbd_server rtrs_server
+rtrs_server_args=sess_queue_depth=64
+check 'and loaded for smaller sessions' load_server
+
 check 'the first sessions' sessions 10
 check 'are gone' wait_for 10 no_session
 settle

@@ -7,6 +7,9 @@
 # hangs at shutdown or has to be rebooted for an update.
 . "$(dirname "$0")/lib.sh"
 
+# A session is sooner there and gone with fewer chunks.
+rtrs_server_args=sess_queue_depth=64
+
 # fio itself, not a function, so that its process is ours.
 start_io()	# rnbdN
 {

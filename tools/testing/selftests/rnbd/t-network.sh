@@ -1,0 +1,172 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Two machines, two networks, and what can go wrong between them, while fio writes
+# and verifies the whole time: a cable is pulled, packets are lost or late and
+# nobody says so, all networks are gone for a while, the server dies and boots
+# again. A failure means that what a multipath transport is for does not work.
+#
+# PAIR: --timeout 840
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/pair.sh"
+
+state_is()	# state
+{
+	[ "$(disk_attr "$dev" state)" = "$1" ]
+}
+
+# Reads of the disk that were answered, so far.
+progress()
+{
+	awk '{print $1 + $5}' "/sys/block/$dev/stat"
+}
+
+# There is a steady reader beside fio's rounds, which have pauses.
+goes_on()	# seconds: within this time
+{
+	local before
+
+	before=$(progress)
+	wait_for "$1" eval "[ \$(progress) -gt $((before + 5)) ]"
+}
+
+both_up()
+{
+	path_is net 1 connected && path_is net 2 connected
+}
+
+start_io()
+{
+	fio_start "$dev" --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=16m --io_size=2m
+	run_fio "$dev" --rw=randread --bs=4k --iodepth=2 --thinktime=20000 --time_based \
+		--runtime=3600 > /run/reader.out 2>&1 &
+	reader=$!
+	goes_on 20
+}
+
+end_io()
+{
+	local status=0
+
+	kill -0 $reader || { cat /run/reader.out; status=1; }
+	stop_job $reader
+	fio_end && return $status
+}
+
+requests()	# N
+{
+	awk '{print $1 + $3}' "$(clt_path net "$1")/stats/rdma"
+}
+
+pair_up
+check 'the server is up' server_is_up
+check 'its modules' srv load_server
+check 'the client loads' load_client
+check 'map over two networks' map_disk net /dev/vda "$(path 1)" "$(path 2)"
+
+# --- a cable is pulled ------------------------------------------------------------------
+
+check 'I/O' start_io
+n=$(rounds 2 20)
+pull()
+{
+	local i p
+
+	for ((i = 0; i < n; i++)); do
+		p=$((i % 2 + 1))
+		cable $p off || return
+		goes_on 2 || { echo "$i: I/O does not go on within 2 s"; return 1; }
+		path_is net $p disconnected || { echo "$i: path $p is not given up"; return 1; }
+		sleep 2
+		cable $p on || return
+		wait_for 5 both_up || { echo "$i: not used again within 5 s"; return 1; }
+	done
+}
+check "$n times the cable of a path is pulled" pull
+check 'no error, no wrong block' end_io
+
+# --- packets are lost, and nobody says so --------------------------------------------------
+
+check_write 'a faster heartbeat' 0 $RTRS_CLT/net/hb_interval_ms 1000
+check_write 'that gives up sooner' 0 $RTRS_CLT/net/hb_missed_max 3
+check 'I/O' start_io
+n=$(rounds 1 10)
+silence()
+{
+	local i p
+
+	for ((i = 0; i < n; i++)); do
+		p=$((i % 2 + 1))
+		disturb $p loss 100%
+		goes_on 12 || { echo "$i: I/O does not go on"; return 1; }
+		wait_for 15 path_is net $p disconnected || { echo "$i: not noticed"; return 1; }
+		sleep "$(rounds 10 40)"
+		disturb $p none
+		wait_for 12 both_up || { echo "$i: not used again"; return 1; }
+	done
+}
+check "$n times all packets of a path are lost" silence
+check 'no error, no wrong block' end_io
+
+# --- one path is slow -----------------------------------------------------------------------
+
+disturb 2 delay 300ms
+# The heartbeat has to have measured it.
+sleep 4
+for policy in min-latency min-inflight; do
+	check_write "policy $policy" 0 $RTRS_CLT/net/mpath_policy $policy
+	before=("$(requests 1)" "$(requests 2)")
+	check "$policy: I/O" run_fio "$dev" --rw=randread --bs=4k --iodepth=8 --io_size=4m --size=16m
+	fast=$(($(requests 1) - before[0])) slow=$(($(requests 2) - before[1]))
+	echo "# $policy: $fast requests on the fast path, $slow on the slow one"
+	check "$policy: 90 % on the fast path" test $((fast * 10)) -ge $(((fast + slow) * 9))
+done
+disturb 2 none
+check_write 'the default policy' 0 $RTRS_CLT/net/mpath_policy min-inflight
+
+# --- no network at all, for a while ------------------------------------------------------------
+
+check_write 'I/O is to wait for up to 30 s' 0 "/sys/block/$dev/rnbd/io_hold_sec" 30
+check 'I/O' start_io
+cable 1 off
+cable 2 off
+disturb 1 loss 100%
+disturb 2 loss 100%
+check 'the disk is held' wait_for 30 state_is held
+sleep 10
+check 'I/O waits' fio_runs
+disturb 1 none
+disturb 2 none
+cable 1 on
+cable 2 on
+check 'the disk is open again' wait_for 15 state_is open
+check 'I/O goes on' goes_on 10
+check 'no error, no wrong block' end_io
+
+# --- the server dies -----------------------------------------------------------------------------
+
+check_write 'I/O is to wait for up to 120 s' 0 "/sys/block/$dev/rnbd/io_hold_sec" 120
+check 'I/O' start_io
+check 'the server dies' end_server
+check 'the disk is held' wait_for 60 state_is held
+check 'and boots again' start_server
+check 'it is up' server_is_up
+check 'its modules' srv load_server
+start=$SECONDS
+check 'the disk is open again' wait_for 20 state_is open
+echo "# $((SECONDS - start)) s after it listens"
+check 'I/O goes on' goes_on 10
+check 'both paths' wait_for 10 both_up
+check 'no error, no wrong block' end_io
+check 'unmap' unmap_disk "$dev"
+
+# --- what is held does not hold up anybody -----------------------------------------------------------
+
+check 'map, held for an hour' map_disk net /dev/vda "$(path 1)" "$(path 2)" io_hold_sec=3600
+check 'the server ends' srv unload rnbd_server rtrs_server
+check 'the disk is held' wait_for 60 state_is held
+dd if="/dev/$dev" of=/dev/null bs=4k count=1 iflag=direct > /run/dd.out 2>&1 &
+sleep 1
+check 'unmap by force is prompt' timeout 10 bash -c "echo force > /sys/block/$dev/rnbd/unmap_device"
+check 'and so is the client' eval '! wait $!'
+pair_finish
