@@ -395,6 +395,13 @@ fio_runs()
 	kill -0 $fio
 }
 
+# It ends by itself, with an error.
+fio_fails()
+{
+	wait_for 60 eval '! fio_runs' || { echo 'it goes on'; return 1; }
+	! fio_end
+}
+
 fio_end()
 {
 	rm /run/fio.go

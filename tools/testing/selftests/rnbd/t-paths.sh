@@ -65,7 +65,7 @@ is 'the device is open' "$(disk_attr "$dev" state)" open
 start_fio
 echo 1 > "$(srv_path multi 3)/disconnect"
 check 'the last path ends under I/O' wait_for 10 path_is multi 3 disconnected
-check 'I/O ends with an error' eval '! fio_end'
+check 'I/O ends with an error' fio_fails
 check 'the device is closed' wait_for 5 eval '[ "$(disk_attr $dev state)" = closed ]'
 check 'new I/O fails at once' eval "! timeout 5 dd if=/dev/$dev of=/dev/null bs=4k count=1 iflag=direct"
 is 'another device cannot be mapped on the session' \
@@ -76,7 +76,7 @@ check 'and works' fio_verify "$dev" --bs=4k --iodepth=16 --io_size=1m --size=16m
 
 start_fio
 check 'the only device goes away under I/O' rdma link delete rxe1
-check 'I/O ends with an error then' eval '! fio_end'
+check 'I/O ends with an error then' fio_fails
 check 'the device is closed then' wait_for 5 eval '[ "$(disk_attr $dev state)" = closed ]'
 check 'it can be unmapped then' unmap_disk "$dev"
 finish
