@@ -31,8 +31,20 @@ start_fio()
 	wait_for 60 eval "[ \$(all_requests) -gt $((before + 500)) ]"
 }
 
+# Something is always under way: fio_start has its pauses, between rounds.
+reader_start()
+{
+	run_fio "$1" --rw=randread --bs=4k --iodepth=32 --size=64m --time_based --runtime=600 \
+		--continue_on_error=none > /run/reader.out 2>&1 &
+	reader=$!
+}
+reader_runs()
+{
+	kill -0 $reader
+}
+
 rxe_up 1 2 3
-ram_disks 1 128
+ram_disks 3 128
 load_server
 load_client
 
@@ -50,6 +62,10 @@ for policy in round-robin min-inflight; do
 	done
 done
 
+first=$dev
+check 'a second device' map_disk multi /dev/ram1
+reader_start "$dev"
+dev=$first
 start_fio
 echo 1 > "$(srv_path multi 1)/disconnect"
 check 'the server ends a path under I/O' wait_for 10 path_is multi 1 disconnected
@@ -58,6 +74,9 @@ check 'the device of another goes away under I/O' rdma link delete rxe2
 check 'that path has ended' wait_for 10 path_is multi 2 disconnected
 check 'I/O goes on' fio_runs
 check 'all blocks are right' fio_end
+check 'a reader has not seen any of it' reader_runs
+kill $reader
+wait $reader
 check 'requests have failed over' test $(($(failed_over multi 1) + $(failed_over multi 2) +
 					   $(failed_over multi 3))) -gt 0
 is 'the device is open' "$(disk_attr "$dev" state)" open
@@ -69,8 +88,8 @@ check 'I/O ends with an error' fio_fails
 check 'the device is closed' wait_for 5 eval '[ "$(disk_attr $dev state)" = closed ]'
 check 'new I/O fails at once' eval "! timeout 5 dd if=/dev/$dev of=/dev/null bs=4k count=1 iflag=direct"
 is 'another device cannot be mapped on the session' \
-	"$(write_errno $CLT/map_device 'sessname=multi device_path=/dev/ram1')" ECONNABORTED
-check 'it can be unmapped' unmap_disk "$dev"
+	"$(write_errno $CLT/map_device 'sessname=multi device_path=/dev/ram2')" ECONNABORTED
+check 'they can be unmapped' unmap_all
 check 'and mapped again' map_disk multi /dev/ram0 "$(path 1)"
 check 'and works' fio_verify "$dev" --bs=4k --iodepth=16 --io_size=1m --size=16m
 
