@@ -52,6 +52,7 @@
  * @epoch: &rnbd_clt_dev.epoch when it was sent
  * @covers: a flush of writes that are in a volatile cache
  * @expired: it was not answered in time once
+ * @give_up: nor the second time; RTRS looks here
  * @sg: its data, room for &rnbd_clt_sess.max_segments
  *
  * Owned by RTRS from rtrs_clt_request() to rnbd_clt_io_done().
@@ -62,6 +63,7 @@ struct rnbd_iu {
 	u32			epoch;
 	bool			covers;
 	bool			expired;
+	bool			give_up;
 	struct scatterlist	sg[];
 };
 
@@ -203,6 +205,7 @@ static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 		.msg_len	= sizeof(iu->msg),
 		.done		= rnbd_clt_io_done,
 		.priv		= rq,
+		.give_up	= &iu->give_up,
 	};
 	int err;
 
@@ -212,6 +215,7 @@ static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 	rnbd_io_encode(&iu->msg, &io);
 	iu->epoch = dev->epoch;
 	iu->expired = false;
+	iu->give_up = false;
 	iu->covers = false;
 	if (req_op(rq) == REQ_OP_FLUSH)
 		rnbd_clt_flush_begin(dev, iu);
@@ -255,8 +259,8 @@ static blk_status_t rnbd_clt_queue_rq(struct blk_mq_hw_ctx *hctx,
 }
 
 /*
- * The first time, the path it is on is given up and it is sent again on another;
- * the second time it has failed. Either way it comes back from RTRS.
+ * The first time, the path it is on is given up and it is sent again on another, if
+ * there is one; the second time it has failed. Either way it comes back from RTRS.
  */
 static enum blk_eh_timer_return rnbd_clt_timeout(struct request *rq)
 {
@@ -269,8 +273,9 @@ static enum blk_eh_timer_return rnbd_clt_timeout(struct request *rq)
 	if (blk_mq_request_completed(rq))
 		return BLK_EH_DONE;
 	if (READ_ONCE(dev->timeout_sec)) {
-		rtrs_clt_expire(dev->rtrs, rq->tag, iu->expired);
+		WRITE_ONCE(iu->give_up, iu->expired);
 		iu->expired = true;
+		rtrs_clt_expire(dev->rtrs, rq->tag, iu->give_up);
 	}
 	return BLK_EH_RESET_TIMER;
 }
@@ -398,6 +403,49 @@ void rnbd_clt_free_tag_set(struct rnbd_clt_sess *sess)
 	blk_mq_destroy_queue(sess->idle_q);
 	blk_put_queue(sess->idle_q);
 	blk_mq_free_tag_set(&sess->tag_set);
+}
+
+/**
+ * rnbd_clt_share_tags() - the devices of a session are to leave some to others
+ * @sess: with a device, and a second one to come
+ *
+ * The block layer gives each queue its share of the tags, but counts only those
+ * queues that are active. A device that is alone in that could take all of them;
+ * if its disk then hangs no other device of the session has any. So there is one
+ * more queue, which counts as active since it has had a request once; it has no
+ * timeouts that would find it idle.
+ *
+ * Context: process, under &rnbd_clt_sess.mutex.
+ * Return: 0 or a negative errno.
+ */
+int rnbd_clt_share_tags(struct rnbd_clt_sess *sess)
+{
+	struct request_queue *q = blk_mq_alloc_queue(&sess->tag_set, NULL, NULL);
+	struct request *rq;
+
+	if (IS_ERR(q))
+		return PTR_ERR(q);
+	/* even if there is none */
+	rq = blk_mq_alloc_request(q, REQ_OP_DRV_IN, BLK_MQ_REQ_NOWAIT);
+	if (!IS_ERR(rq))
+		blk_mq_free_request(rq);
+	sess->share_q = q;
+	return 0;
+}
+
+/**
+ * rnbd_clt_unshare_tags() - the last device of a session may have all of them
+ * @sess: for which rnbd_clt_share_tags() may have been called
+ *
+ * Context: process, under &rnbd_clt_sess.mutex.
+ */
+void rnbd_clt_unshare_tags(struct rnbd_clt_sess *sess)
+{
+	if (!sess->share_q)
+		return;
+	blk_mq_destroy_queue(sess->share_q);
+	blk_put_queue(sess->share_q);
+	sess->share_q = NULL;
 }
 
 /* -------------------------------------------------------------- limits ---- */

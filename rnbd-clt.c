@@ -252,7 +252,7 @@ static int rnbd_clt_sess_admit(struct rnbd_clt_sess *sess,
 		return -EEXIST;
 	if (!rtrs_clt_connected(sess->rtrs))
 		return -ECONNABORTED;
-	return 0;
+	return sess->share_q ? 0 : rnbd_clt_share_tags(sess);
 }
 
 static int rnbd_clt_sess_join(struct rnbd_clt_dev *dev,
@@ -286,6 +286,8 @@ static void rnbd_clt_sess_leave(struct rnbd_clt_dev *dev)
 	spin_lock_irq(&sess->lock);
 	list_del(&dev->node);
 	spin_unlock_irq(&sess->lock);
+	if (list_is_singular(&sess->devs))
+		rnbd_clt_unshare_tags(sess);
 	if (list_empty(&sess->devs)) {
 		rnbd_clt_sess_disconnect(sess);
 		pr_info("session %s: closed\n", sess->name);

@@ -63,6 +63,7 @@ enum rnbd_clt_dev_state {
  * @max_segments: scatterlist entries in each &struct rnbd_iu
  * @tag_set: its requests, shared by its devices; a tag is a chunk number
  * @idle_q: a queue on @tag_set that belongs to no device
+ * @share_q: another, while there are several devices; it counts as active
  * @mutex: see below
  * @lock: see below
  * @devs: its devices, &rnbd_clt_dev.node
@@ -81,10 +82,10 @@ enum rnbd_clt_dev_state {
  * there are no half sessions.
  *
  * @rtrs, @attrs, @max_segments, @tag_set and @idle_q are written under @mutex, while no
- * device is on @devs, and constant as long as one is. @devs changes under @mutex
- * and @lock. @losses, and states of the devices, change under @lock. @boot_id is
- * written under @mutex at first, then by link events, one at a time. @node and
- * @users belong to the lock of the list.
+ * device is on @devs, and constant as long as one is. @share_q changes under
+ * @mutex, @devs under @mutex and @lock. @losses, and states of the devices, change
+ * under @lock. @boot_id is written under @mutex at first, then by link events, one
+ * at a time. @node and @users belong to the lock of the list.
  */
 struct rnbd_clt_sess {
 	struct rtrs_clt_sess	*rtrs;
@@ -92,6 +93,7 @@ struct rnbd_clt_sess {
 	unsigned int		max_segments;
 	struct blk_mq_tag_set	tag_set;
 	struct request_queue	*idle_q;
+	struct request_queue	*share_q;
 
 	struct mutex		mutex; /* see below */
 	spinlock_t		lock; /* see below */
@@ -253,6 +255,8 @@ void rnbd_clt_hold_work(struct work_struct *work);
 void rnbd_clt_set_timeout(struct rnbd_clt_dev *dev, unsigned int sec);
 int rnbd_clt_alloc_tag_set(struct rnbd_clt_sess *sess);
 void rnbd_clt_free_tag_set(struct rnbd_clt_sess *sess);
+int rnbd_clt_share_tags(struct rnbd_clt_sess *sess);
+void rnbd_clt_unshare_tags(struct rnbd_clt_sess *sess);
 bool rnbd_clt_limits_ok(const struct rnbd_dev_limits *rsp);
 void rnbd_clt_set_limits(struct queue_limits *lim,
 			 const struct rnbd_clt_sess *sess,

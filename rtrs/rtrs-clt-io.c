@@ -411,7 +411,6 @@ static int rtrs_clt_path_send(struct rtrs_clt_path *path,
 		return -EINVAL;
 	io->con = path->cons[cid];
 	io->req = *req;
-	WRITE_ONCE(io->given_up, false);
 	nents = rtrs_clt_io_map(path, io, &reg);
 	if (nents < 0)
 		return nents;
@@ -473,8 +472,8 @@ void rtrs_clt_expire(struct rtrs_clt_sess *sess, u16 chunk, bool give_up)
 		io = &path->ios[chunk];
 		if (!atomic_read_acquire(&io->state))
 			continue;
-		if (give_up)
-			WRITE_ONCE(io->given_up, true);
+		if (!give_up && READ_ONCE(sess->nr_up) < 2)
+			break;
 		dev_warn_ratelimited(&sess->dev, "path %s: the server does not answer in time\n",
 				     kobject_name(&path->kobj));
 		rtrs_clt_path_error(path);
@@ -533,14 +532,14 @@ static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
 {
 	struct rtrs_clt_sess *sess = io->con->path->sess;
 	struct rtrs_clt_req req = io->req;
-	bool given_up = READ_ONCE(io->given_up);
+	bool give_up = req.give_up && READ_ONCE(*req.give_up);
 	int err;
 
 	rtrs_clt_io_unmap(io);
 	atomic_dec(&io->con->inflight);
 	atomic_set_release(&io->state, 0);
 
-	err = given_up ? -ETIMEDOUT : rtrs_clt_fail_over(sess, &req);
+	err = give_up ? -ETIMEDOUT : rtrs_clt_fail_over(sess, &req);
 	while (err == -ENOMEM) {
 		msleep(20);
 		err = rtrs_clt_fail_over(sess, &req);

@@ -65,15 +65,6 @@ static void rtrs_clt_review_all(void)
 		rtrs_clt_ports_review(sess);
 }
 
-static void rtrs_clt_sess_kick(struct rtrs_clt_sess *sess)
-{
-	struct rtrs_clt_path *path;
-
-	guard(rcu)();
-	list_for_each_entry_rcu(path, &sess->paths, entry)
-		rtrs_clt_path_kick(path);
-}
-
 static void rtrs_clt_kick_all(void)
 {
 	struct rtrs_clt_sess *sess;

@@ -5,9 +5,10 @@
  * A path that has failed, and that somebody still wants, is connected again by
  * itself: half a second after it failed, then less and less often, each time a
  * little earlier or later than planned, so that the clients of a server that was
- * restarted do not all come at once. What the server refuses it with is taken for
- * temporary, unless the session no longer fits: then it stays down until an
- * administrator says otherwise.
+ * restarted do not all come at once. The others of a session do not wait any more
+ * when the first has found its server. What the server refuses a path with is
+ * taken for temporary, unless the session no longer fits: then it stays down until
+ * an administrator says otherwise.
  *
  * There is one work item a path. It is queued only under path->state_lock and
  * only for a path that is wanted and down (rtrs_clt_path_retry(),
@@ -97,6 +98,21 @@ void rtrs_clt_path_kick(struct rtrs_clt_path *path)
 	if (rtrs_clt_path_may_retry(path))
 		mod_delayed_work(rtrs_clt_wq, &path->reconnect, 0);
 	spin_unlock_irqrestore(&path->state_lock, flags);
+}
+
+/**
+ * rtrs_clt_sess_kick() - have all paths that are down connected again at once
+ * @sess: their session
+ *
+ * Context: any.
+ */
+void rtrs_clt_sess_kick(struct rtrs_clt_sess *sess)
+{
+	struct rtrs_clt_path *path;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		rtrs_clt_path_kick(path);
 }
 
 static void rtrs_clt_path_attempted(struct rtrs_clt_path *path, int err)

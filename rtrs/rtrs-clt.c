@@ -223,6 +223,9 @@ static void rtrs_clt_sess_tell(struct rtrs_clt_sess *sess, bool up)
 	if (!sess->opened || sess->closing || up == sess->link_up)
 		return;
 	sess->link_up = up;
+	/* one has found the server: the others need not wait for their turn */
+	if (up)
+		rtrs_clt_sess_kick(sess);
 	sess->ops->link_ev(sess->priv, up ? RTRS_CLT_LINK_EV_CONNECTED :
 					    RTRS_CLT_LINK_EV_DISCONNECTED);
 }

@@ -81,7 +81,6 @@ enum rtrs_clt_io_state {
  * @mr: region for data the device cannot gather, or has to write to
  * @mr_used: @mr is registered, and has to be invalidated before the request ends
  * @mapped: req.sg is DMA mapped
- * @given_up: it is not to be sent again; written by whoever says so
  * @send_cqe: completion of what was sent
  * @inv_cqe: completion of the invalidation of @mr
  * @msg: buffer for the messages, part of a page of the path's
@@ -98,7 +97,6 @@ struct rtrs_clt_io {
 	struct ib_mr		*mr;
 	bool			mr_used;
 	bool			mapped;
-	bool			given_up;
 	struct ib_cqe		send_cqe;
 	struct ib_cqe		inv_cqe;
 	void			*msg;
@@ -422,6 +420,7 @@ int rtrs_clt_wait_step(struct rtrs_clt_path *path, unsigned int timeout_ms);
 /* rtrs-clt-recon.c */
 void rtrs_clt_path_retry(struct rtrs_clt_path *path);
 void rtrs_clt_path_kick(struct rtrs_clt_path *path);
+void rtrs_clt_sess_kick(struct rtrs_clt_sess *sess);
 int rtrs_clt_path_reconnect(struct rtrs_clt_path *path);
 void rtrs_clt_reconnect_work(struct work_struct *work);
 void rtrs_clt_sess_set_attempts(struct rtrs_clt_sess *sess, int max);

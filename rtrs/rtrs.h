@@ -150,6 +150,8 @@ struct rtrs_clt_attrs {
  *	sleep. The permit is the caller's again from then on, and a new request may
  *	be sent with it from inside.
  * @priv: for @done
+ * @give_up: NULL, or what says that the request is not to be sent again if its path
+ *	fails: it is done with -ETIMEDOUT then; RTRS reads it until @done is called
  *
  * The structure itself is only read during rtrs_clt_request().
  */
@@ -164,6 +166,7 @@ struct rtrs_clt_req {
 	size_t			data_len;
 	void			(*done)(void *priv, int err);
 	void			*priv;
+	const bool		*give_up;
 };
 
 /**
@@ -270,12 +273,12 @@ int rtrs_clt_request(struct rtrs_clt_sess *sess,
  * rtrs_clt_expire() - a request is not answered in time
  * @sess: the session
  * @chunk: its chunk; the caller sees to it that no other request gets it
- * @give_up: it is not to be sent again
+ * @give_up: end its path even if there is no other; &rtrs_clt_req.give_up says so
+ *	too, if the request is not to be sent again
  *
- * Ends the path that the request is on; so the request is sent again on another,
- * or done with -ETIMEDOUT if it is to be given up: as always, not before the path
- * it is on has been closed. Nothing happens to a request that has just been
- * answered, or is between two paths.
+ * Ends the path that the request is on, so that it is sent again on another, or
+ * done: as always, not before the path it is on has been closed. Nothing happens
+ * to a request that has just been answered, or is between two paths.
  *
  * Context: any.
  */

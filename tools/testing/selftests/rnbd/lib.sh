@@ -36,13 +36,26 @@ MODULES='rnbd_client rtrs_client rnbd_server rtrs_server rtrs_core'
 points=0
 test_name=$(basename "$0" .sh)
 
+# What took longest is shown at the end.
+slow_points=() last_point=$EPOCHREALTIME
+took()		# point
+{
+	local now=${EPOCHREALTIME/./} ms
+
+	ms=$(((now - ${last_point/./}) / 1000))
+	[ $ms -lt 3000 ] || slow_points+=("$ms ms: $1")
+	last_point=$EPOCHREALTIME
+}
+
 ok()		# name
 {
+	took "$1"
 	echo "ok $((++points)) - $1"
 }
 
 not_ok()	# name [text, shown as a comment]
 {
+	took "$1"
 	echo "not ok $((++points)) - $1"
 	[ -z "${2:-}" ] || printf '#   %s\n' "${2//$'\n'/$'\n'#   }"
 }
@@ -339,7 +352,9 @@ unmap_all()
 # Attributes of a mapped disk, a path on the client, a path on the server.
 disk_attr()	# rnbdN attribute
 {
-	cat "/sys/block/$1/rnbd/$2"
+	local value
+
+	read -r value < "/sys/block/$1/rnbd/$2" && echo "$value"
 }
 clt_path()	# session N		the directory of the path over device N
 {
@@ -351,7 +366,7 @@ srv_path()	# session N
 }
 path_is()	# session N state
 {
-	[ "$(cat "$(clt_path "$1" "$2")/state")" = "$3" ]
+	[ "$(< "$(clt_path "$1" "$2")/state")" = "$3" ]
 }
 
 # --- I/O ---------------------------------------------------------------------
@@ -496,6 +511,7 @@ finish()
 	check 'nothing is left in /dev and /sys' no_leftovers
 	check 'nothing bad in the kernel log' log_is_clean
 	check 'the kernel has not warned' taint_is_clean
+	printf '%s\n' "${slow_points[@]}" | sort -rn | sed -n '1,8s/^/# /p'
 	echo "1..$points"
 	exit 0
 }

@@ -106,17 +106,27 @@ trap 'kill $(jobs -p) 2>/dev/null; exit 130' INT TERM HUP
 points=0
 : > "$results/all.tap"
 echo "TAP version 13"
-started=0 pids=()
 for t in "${tests[@]}"; do
 	rm -f "$results/$(basename "$t" .sh)".*
 done
-for ((shown = 0; shown < ${#tests[@]}; shown++)); do
-	for ((; started < ${#tests[@]} && started < shown + jobs; started++)); do
-		run_one "${tests[started]}" &
-		pids[started]=$!
-	done
-	wait "${pids[shown]}"
-	show "${tests[shown]}"
+
+# As many at a time as wanted; shown in the order in which they end.
+declare -A running=()
+show_next()
+{
+	local pid
+
+	wait -n -p pid "${!running[@]}"
+	show "${running[$pid]}"
+	unset "running[$pid]"
+}
+for t in "${tests[@]}"; do
+	[ ${#running[@]} -lt "$jobs" ] || show_next
+	run_one "$t" &
+	running[$!]=$t
+done
+while [ ${#running[@]} != 0 ]; do
+	show_next
 done
 
 failed=$(grep -c '^not ok' "$results/all.tap")

@@ -8,12 +8,16 @@
 . "$(dirname "$0")/lib.sh"
 
 # Copied to memory first: to read them over 9p again and again takes long.
-trees='/dev/shm/t/etc /dev/shm/t/linux /dev/shm/t/perl5'
+trees='/dev/shm/t/udev /dev/shm/t/encodings /dev/shm/t/perl5'
 prepare()
 {
 	mkdir /dev/shm/t
-	cp -r /etc /usr/include/linux /usr/share/perl5 /dev/shm/t
-	find /dev/shm/t ! -type f ! -type d ! -type l -delete
+	cp -r /usr/lib/udev /usr/lib/python3.*/encodings /usr/share/perl5 /dev/shm/t
+	[ -z "${RNBD_LONG:-}" ] || {
+		cp -r /usr/include/linux /usr/share/zoneinfo /dev/shm/t
+		trees="$trees /dev/shm/t/linux /dev/shm/t/zoneinfo"
+	}
+	rm -f /dev/shm/t/udev/hwdb.bin
 }
 
 fill()		# mount point

@@ -116,7 +116,7 @@ sleep 4
 for policy in min-latency min-inflight; do
 	check_write "policy $policy" 0 $RTRS_CLT/net/mpath_policy $policy
 	before=("$(requests 1)" "$(requests 2)")
-	check "$policy: I/O" run_fio "$dev" --rw=randread --bs=4k --iodepth=8 --io_size=4m --size=16m
+	check "$policy: I/O" run_fio "$dev" --rw=randread --bs=4k --iodepth=4 --io_size=2m --size=16m
 	fast=$(($(requests 1) - before[0])) slow=$(($(requests 2) - before[1]))
 	echo "# $policy: $fast requests on the fast path, $slow on the slow one"
 	check "$policy: 90 % on the fast path" test $((fast * 10)) -ge $(((fast + slow) * 9))
