@@ -8,15 +8,15 @@
 #
 # Output and kernel messages of each are kept in tools/testing/.cache/results.
 # A test may ask for options of vm/run in a comment "# VM: ...", and for more
-# of them, with --long, in "# VM-LONG: ...". With "# PAIR: ..." it gets a second
-# machine beside it (vm/pair).
+# of them, with --long, in "# VM-LONG: ...". With "# PAIR: ..." (and "# PAIR-LONG:
+# ...") it gets a second machine beside it (vm/pair).
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../../.." && pwd)
 results=$top/tools/testing/.cache/results
 
-jobs=2
+jobs=3
 while [ $# -gt 0 ]; do
 	case $1 in
 	--long) export RNBD_LONG=1 ;;
@@ -54,15 +54,11 @@ limit=900
 
 run_one()	# test
 {
-	local name start=$SECONDS options status run=run
+	local name start=$SECONDS options status run=run what=VM
 	name=$(basename "$1" .sh)
-	options=$(sed -n 's/^# VM: //p' "$1" | tr '\n' ' ')
-	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n 's/^# VM-LONG: //p' "$1")"
-
-	if grep -q '^# PAIR: ' "$1"; then
-		run=pair
-		options=$(sed -n 's/^# PAIR: //p' "$1")
-	fi
+	! grep -q '^# PAIR: ' "$1" || { run=pair; what=PAIR; }
+	options=$(sed -n "s/^# $what: //p" "$1" | tr '\n' ' ')
+	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n "s/^# $what-LONG: //p" "$1")"
 	# shellcheck disable=SC2086 # a list
 	"$top/tools/testing/vm/$run" --timeout "$limit" --console "$results/$name.console" \
 		$options "$1" > "$results/$name.tap" 2>&1 < /dev/null

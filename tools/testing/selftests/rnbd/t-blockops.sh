@@ -141,7 +141,7 @@ check 'the client loads' load_client
 
 # --- a disk with a volatile cache, FUA and discard -----------------------------
 
-null_blk wb 64 discard=1 cache_size=64 fua=1 || bail 'no null_blk'
+null_blk wb 16 discard=1 cache_size=16 fua=1 || bail 'no null_blk'
 check 'map: write-back cache, FUA, discard' map_disk ops /dev/wb "$(path 1)"
 same_limits wb
 is 'largest request is what a chunk holds' "$(limit "$dev" max_hw_sectors_kb)" 124
@@ -183,7 +183,7 @@ echo > $trace
 blkdiscard -f -o 2097152 -l 4096 "/dev/$dev"
 traced_is 'a discard is a discard' 'DS 4096 4096 + 8'
 check 'discard of all' blkdiscard -f "/dev/$dev"
-check 'all blocks are gone' is_zero wb 0 $((64 << 20))
+check 'all blocks are gone' is_zero wb 0 $((16 << 20))
 
 # --- read-only -------------------------------------------------------------------
 

@@ -5,9 +5,6 @@
 # wrong, unmap; and two administrators who write to every file of a session at
 # random while I/O runs. I/O may fail here. What may not is the kernel: no splat,
 # no hang, no leak, nothing left over.
-#
-# VM: --timeout 600
-# VM-LONG: --timeout 7000
 . "$(dirname "$0")/lib.sh"
 
 # A session is sooner there and gone with fewer chunks.
@@ -72,7 +69,7 @@ run_rounds()	# count
 check 'the first rounds' run_rounds 3
 drop_caches
 slab=$(meminfo Slab)
-n=$(rounds 12 1000)
+n=$(rounds 8 1000)
 check "$n rounds" run_rounds "$n"
 wait_for 20 test ! -e $RTRS_SRV/chaos
 drop_caches
@@ -106,7 +103,7 @@ check 'map' map_disk two /dev/disk "$(path 1)" "$(path 2)"
 	done
 ) > /run/fio.two 2>&1 &
 io=$!
-seconds=$(rounds 25 300)
+seconds=$(rounds 15 300)
 administrator "$seconds" &
 one=$!
 administrator "$seconds" &

@@ -10,7 +10,7 @@
 # Enough of each kind for the queue to fill and chunks to be used again.
 verify()	# name fio-options...
 {
-	check "$1" fio_verify "$dev" --size=48m --io_size="$(rounds 16m 256m)" \
+	check "$1" fio_verify "$dev" --size=24m --io_size="$(rounds 16m 256m)" \
 		--number_ios="$(rounds 200 100000)" "${@:2}"
 }
 
@@ -25,7 +25,7 @@ sizes()		# name
 	done
 	verify "$1: 512 to 1 MiB mixed, depth 128" --bsrange=512-1m --iodepth=128
 	verify "$1: 512 to 200 KiB mixed, four jobs" --bsrange=512-200k --iodepth=32 \
-		--numjobs=4 --offset_increment=12m --size=12m
+		--numjobs=4 --offset_increment=6m --size=6m
 }
 
 # Buffers that start in the middle of a page, so that data is in many pieces.
@@ -54,14 +54,14 @@ stop()		# name
 # Two fio at a time, on disks that have nothing to do with each other.
 both()		# disk disk
 {
-	fio_verify "$1" --bsrange=512-124k --iodepth=32 --size=32m --number_ios=300 > /run/fio.1 2>&1 &
-	fio_verify "$2" --bsrange=512-124k --iodepth=32 --size=32m --number_ios=300 > /run/fio.2 2>&1
+	fio_verify "$1" --bsrange=512-124k --iodepth=32 --size=24m --number_ios=300 > /run/fio.1 2>&1 &
+	fio_verify "$2" --bsrange=512-124k --iodepth=32 --size=24m --number_ios=300 > /run/fio.2 2>&1
 	local second=$?
 	wait $! && [ $second = 0 ] || { cat /run/fio.[12]; return 1; }
 }
 
 rxe_up 1
-ram_disks 2 64
+ram_disks 2 32
 
 for inval in Y N; do
 	start "always_invalidate=$inval" "always_invalidate=$inval"

@@ -8,14 +8,15 @@
 . "$(dirname "$0")/lib.sh"
 
 # Copied to memory first: to read them over 9p again and again takes long.
-trees='/dev/shm/t/udev /dev/shm/t/encodings /dev/shm/t/perl5'
+trees='/dev/shm/t/udev /dev/shm/t/encodings /dev/shm/t/again'
 prepare()
 {
 	mkdir /dev/shm/t
-	cp -r /usr/lib/udev /usr/lib/python3.*/encodings /usr/share/perl5 /dev/shm/t
+	cp -r /usr/lib/udev /usr/lib/python3.*/encodings /dev/shm/t
+	cp -r /dev/shm/t/encodings /dev/shm/t/again
 	[ -z "${RNBD_LONG:-}" ] || {
-		cp -r /usr/include/linux /usr/share/zoneinfo /dev/shm/t
-		trees="$trees /dev/shm/t/linux /dev/shm/t/zoneinfo"
+		cp -r /usr/include/linux /usr/share/perl5 /dev/shm/t
+		trees="$trees /dev/shm/t/linux /dev/shm/t/perl5"
 	}
 	rm -f /dev/shm/t/udev/hwdb.bin
 }

@@ -466,8 +466,8 @@ is 'who has it open can read no more' "$(head -c 512 <&5 2>&1 | wc -c)" 0
 exec 5<&-
 check 'nothing is left' nothing_left
 
-check 'the same session again and again' again_and_again "$(rounds 20 100)"
-check 'the same, where the server has no such disk' refused_again_and_again "$(rounds 20 100)"
+check 'the same session again and again' again_and_again "$(rounds 10 100)"
+check 'the same, where the server has no such disk' refused_again_and_again "$(rounds 10 100)"
 check 'nothing is left' nothing_left
 
 # --- another port, and dev_search_path -----------------------------------------

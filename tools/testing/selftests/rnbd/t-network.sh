@@ -3,10 +3,11 @@
 #
 # Two machines, two networks, and what can go wrong between them, while fio writes
 # and verifies the whole time: a cable is pulled, packets are lost or late and
-# nobody says so, all networks are gone for a while, the server dies and boots
-# again. A failure means that what a multipath transport is for does not work.
+# nobody says so, all networks are gone for a while, a file system has much to write
+# and the machine no memory left, the server dies and boots again. A failure means
+# that what a multipath transport is for does not work.
 #
-# PAIR: --timeout 840
+# PAIR: --mem 1G
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/pair.sh"
 
@@ -142,6 +143,60 @@ cable 2 on
 check 'the disk is open again' wait_for 15 state_is open
 check 'I/O goes on' goes_on 10
 check 'no error, no wrong block' end_io
+
+# --- much to write out, and no memory left --------------------------------------------------------
+
+n=$(rounds 8 60)
+head -c 16M /dev/urandom > /dev/shm/source
+content()	# number
+{
+	echo "$1"
+	cat /dev/shm/source
+}
+write_files()
+{
+	local i
+
+	for ((i = 0; i < n; i++)); do
+		content $((i % 20)) > "/mnt/$((i % 20))" || return
+	done
+	sync -f /mnt
+}
+compare_files()
+{
+	local i
+
+	for ((i = 0; i < n && i < 20; i++)); do
+		content $i | cmp - /mnt/$i || return
+	done
+}
+# Leaves 160 MiB for what is to be written, and all else.
+memory_taken()
+{
+	echo 60 > /proc/sys/vm/dirty_ratio
+	echo 40 > /proc/sys/vm/dirty_background_ratio
+	mount -o remount,size=90% /dev/shm
+	head -c $((($(meminfo MemAvailable) - (160 << 10)) << 10)) /dev/zero > /dev/shm/hog
+}
+flap_while_writing()
+{
+	local p=1
+
+	write_files > /run/write.out 2>&1 &
+	while kill -0 $! 2>/dev/null; do
+		cable $p off && sleep 1 && cable $p on && wait_for 12 both_up || return
+		p=$((3 - p))
+	done
+	wait $! || { cat /run/write.out; return 1; }
+}
+check 'a file system' eval 'mkfs.ext4 -q "/dev/$dev" && mount "/dev/$dev" /mnt'
+check 'no memory is left' memory_taken
+check 'files are written while cables are pulled' flap_while_writing
+rm /dev/shm/hog
+check 'unmount and mount again' eval 'umount /mnt && mount "/dev/$dev" /mnt'
+check 'all are what was written' compare_files
+check 'unmount' umount /mnt
+check 'fsck' fsck.ext4 -fn "/dev/$dev"
 
 # --- the server dies -----------------------------------------------------------------------------
 

@@ -8,8 +8,6 @@
 # long the first takes.
 #
 # A failure means silent corruption: a file system's old block over its new one.
-#
-# VM: --timeout 600
 . "$(dirname "$0")/lib.sh"
 
 # --- a disk whose first write is slow ---------------------------------------------
