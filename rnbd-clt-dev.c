@@ -245,8 +245,8 @@ static void rnbd_clt_dev_evict(struct rnbd_clt_dev *dev)
  * @dev: the device, just opened on the server
  *
  * Context: process.
- * Return: 0; -ECONNABORTED if what was opened has been lost again, -ENODEV if the
- * device has been unmapped.
+ * Return: 0; -ECONNABORTED if what was opened has been lost again, -EIO if the device
+ * has lost writes, -ENODEV if it has been unmapped.
  */
 int rnbd_clt_dev_go(struct rnbd_clt_dev *dev)
 {
@@ -255,8 +255,10 @@ int rnbd_clt_dev_go(struct rnbd_clt_dev *dev)
 	int err = 0;
 
 	spin_lock_irqsave(&sess->lock, flags);
-	if (dev->losses != sess->losses) {
+	if (dev->losses != sess->losses || !sess->up) {
 		err = -ECONNABORTED;
+	} else if (dev->stale) {
+		err = -EIO;
 	} else {
 		rnbd_clt_dev_evict(dev);
 		dev->epoch++;
@@ -416,7 +418,7 @@ int rnbd_clt_reopen(struct rnbd_clt_dev *dev)
 		return state == RNBD_CLT_DEV_OPEN ? -EALREADY : -ENODEV;
 	if (READ_ONCE(dev->stale))
 		return -EIO;
-	if (!rtrs_clt_connected(dev->rtrs))
+	if (!READ_ONCE(dev->sess->up))
 		return -ECONNABORTED;
 
 	err = rnbd_clt_dev_open_again(dev);
@@ -436,7 +438,7 @@ int rnbd_clt_reopen(struct rnbd_clt_dev *dev)
  */
 static void rnbd_clt_dev_retry(struct rnbd_clt_dev *dev)
 {
-	if (!rtrs_clt_connected(dev->rtrs))
+	if (!READ_ONCE(dev->sess->up))
 		return;
 	spin_lock_irq(&dev->sess->lock);
 	if (dev->unfit || dev->stale) {

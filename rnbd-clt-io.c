@@ -500,7 +500,8 @@ static void rnbd_clt_set_discard(struct queue_limits *lim,
 
 	lim->max_hw_discard_sectors = max;
 	lim->max_secure_erase_sectors = rsp->secure_discard ? max : 0;
-	lim->discard_granularity = gran;
+	/* as the block layer has it in the end, to be compared with that */
+	lim->discard_granularity = max ? max(gran, lim->physical_block_size) : 0;
 	lim->discard_alignment = align;
 }
 

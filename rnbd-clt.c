@@ -67,6 +67,7 @@ static void rnbd_clt_sess_lost(struct rnbd_clt_sess *sess)
 	struct rnbd_clt_dev *dev;
 
 	spin_lock_irq(&sess->lock);
+	WRITE_ONCE(sess->up, false);
 	WRITE_ONCE(sess->losses, sess->losses + 1);
 	list_for_each_entry(dev, &sess->devs, node) {
 		dev->reopen_due = false;
@@ -81,6 +82,13 @@ static void rnbd_clt_sess_lost(struct rnbd_clt_sess *sess)
 			sess->name, cnt);
 }
 
+static void rnbd_clt_sess_is_up(struct rnbd_clt_sess *sess)
+{
+	spin_lock_irq(&sess->lock);
+	WRITE_ONCE(sess->up, true);
+	spin_unlock_irq(&sess->lock);
+}
+
 static void rnbd_clt_sess_back(struct rnbd_clt_sess *sess)
 {
 	struct rtrs_clt_sess *rtrs = READ_ONCE(sess->rtrs);
@@ -90,14 +98,18 @@ static void rnbd_clt_sess_back(struct rnbd_clt_sess *sess)
 	bool rebooted;
 
 	/* Still being set up: then all is yet to be said. */
-	if (!rtrs)
+	if (!rtrs) {
+		rnbd_clt_sess_is_up(sess);
 		return;
+	}
 	rtrs_clt_boot_id(rtrs, &boot_id);
 	rebooted = !uuid_equal(&boot_id, &sess->boot_id);
 	sess->boot_id = boot_id;
 	rnbd_clt_sess_info_nowait(rtrs);
 
 	spin_lock_irq(&sess->lock);
+	/* no device has been opened on it before its writes are accounted for */
+	WRITE_ONCE(sess->up, true);
 	list_for_each_entry(dev, &sess->devs, node)
 		lost += !rnbd_clt_dev_back(dev, rebooted);
 	spin_unlock_irq(&sess->lock);
@@ -213,6 +225,7 @@ static int rnbd_clt_sess_connect(struct rnbd_clt_sess *sess,
 	if (!opts->path_cnt)
 		return -ENXIO;
 
+	rnbd_clt_sess_is_up(sess);
 	rtrs = rtrs_clt_open(&params, &rnbd_clt_rtrs_ops, sess);
 	if (IS_ERR(rtrs)) {
 		pr_err("session %s: cannot connect: %pe\n", sess->name, rtrs);
@@ -250,7 +263,7 @@ static int rnbd_clt_sess_admit(struct rnbd_clt_sess *sess,
 		return -EINVAL;
 	if (rnbd_clt_sess_has(sess, opts->device_path))
 		return -EEXIST;
-	if (!rtrs_clt_connected(sess->rtrs))
+	if (!READ_ONCE(sess->up))
 		return -ECONNABORTED;
 	return sess->share_q ? 0 : rnbd_clt_share_tags(sess);
 }

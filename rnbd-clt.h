@@ -70,6 +70,7 @@ enum rnbd_clt_dev_state {
  * @losses: how often it has lost its last path; what was opened before counts
  *	for nothing after
  * @boot_id: of the server it is connected to, or was
+ * @up: it is connected, and has dealt with what it means that it is
  * @node: in the list of sessions
  * @users: devices and writers to map_device that hold it
  * @name: constant
@@ -83,8 +84,8 @@ enum rnbd_clt_dev_state {
  *
  * @rtrs, @attrs, @max_segments, @tag_set and @idle_q are written under @mutex, while no
  * device is on @devs, and constant as long as one is. @share_q changes under
- * @mutex, @devs under @mutex and @lock. @losses, and states of the devices, change
- * under @lock. @boot_id is written under @mutex at first, then by link events, one
+ * @mutex, @devs under @mutex and @lock. @losses, @up, and states of the devices,
+ * change under @lock. @boot_id is written under @mutex at first, then by link events, one
  * at a time. @node and @users belong to the lock of the list.
  */
 struct rnbd_clt_sess {
@@ -100,6 +101,7 @@ struct rnbd_clt_sess {
 	struct list_head	devs;
 	unsigned int		losses;
 	uuid_t			boot_id;
+	bool			up;
 
 	struct list_head	node;
 	unsigned int		users;

@@ -32,6 +32,7 @@
 #include <linux/moduleparam.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/wait_bit.h>
@@ -184,6 +185,8 @@ static void rnbd_srv_close_work(struct work_struct *work)
 {
 	struct rnbd_srv_sess_dev *sess_dev =
 		container_of(work, struct rnbd_srv_sess_dev, close_work);
+	/* a client on this very machine may wait for us to write */
+	unsigned int noio = memalloc_noio_save();
 
 	/* Before the file goes: only open files keep dev->bdev what it is. */
 	scoped_guard(mutex, &rnbd_srv_lock)
@@ -193,6 +196,7 @@ static void rnbd_srv_close_work(struct work_struct *work)
 	if (sess_dev->close_op)
 		rtrs_srv_respond(sess_dev->close_op, 0, 0);
 	kobject_put(&sess_dev->kobj);
+	memalloc_noio_restore(noio);
 }
 
 /* The last I/O has ended, in whatever context that was. */
@@ -323,10 +327,15 @@ static void rnbd_srv_detach_all_gone(void)
 
 static void rnbd_srv_watch(struct work_struct *work)
 {
-	guard(mutex)(&rnbd_srv_lock);
-	rnbd_srv_detach_all_gone();
-	if (!list_empty(&rnbd_srv_devs))
-		queue_delayed_work(rnbd_srv_wq, to_delayed_work(work), HZ);
+	unsigned int noio = memalloc_noio_save();
+
+	scoped_guard(mutex, &rnbd_srv_lock) {
+		rnbd_srv_detach_all_gone();
+		if (!list_empty(&rnbd_srv_devs))
+			queue_delayed_work(rnbd_srv_wq, to_delayed_work(work),
+					   HZ);
+	}
+	memalloc_noio_restore(noio);
 }
 
 /* Looks at all devices, once a second while there are any. */

@@ -9,8 +9,7 @@
  * disk last if the disk is slow enough. So whatever comes in waits for the writes
  * that came before it, over whatever path, and that overlap it.
  *
- * All requests of a device that others may have to wait for, or that wait
- * themselves, are in one interval tree. Each has a number, in the order in which
+ * All writes of a device are in one interval tree. Each request has a number, in the order in which
  * they came. One that overlaps an earlier write is parked behind it, and looks
  * again when that one has ended: so two that overlap are carried out in the order
  * in which they came, even if both had to wait. A device that has no write under
@@ -53,7 +52,7 @@ rnbd_srv_order_find(struct rnbd_srv_order *order,
 	for (e = rnbd_srv_tree_iter_first(&order->tree, entry->start,
 					  entry->last); e;
 	     e = rnbd_srv_tree_iter_next(e, entry->start, entry->last))
-		if (e->write && e->seq < entry->seq)
+		if (e->seq < entry->seq)
 			return e;
 	return NULL;
 }
@@ -84,7 +83,6 @@ void rnbd_srv_order_begin(struct rnbd_srv_order *order,
 
 	entry->start = sector;
 	entry->last = sector + sectors - 1;
-	entry->write = write;
 	INIT_LIST_HEAD(&entry->waiters);
 
 	spin_lock_irqsave(&order->lock, flags);
@@ -94,7 +92,8 @@ void rnbd_srv_order_begin(struct rnbd_srv_order *order,
 		atomic_set(&entry->state, RNBD_SRV_PARKED);
 		list_add_tail(&entry->wait, &earlier->waiters);
 	}
-	entry->queued = write || earlier;
+	/* nobody waits for a read */
+	entry->queued = write;
 	if (entry->queued)
 		rnbd_srv_tree_insert(entry, &order->tree);
 	spin_unlock_irqrestore(&order->lock, flags);

@@ -53,7 +53,7 @@ struct rnbd_srv_sess {
 /**
  * struct rnbd_srv_order - the order of a device's requests
  * @lock: protects the rest; irqs off
- * @tree: of &struct rnbd_srv_order_entry: writes, and what waits for one
+ * @tree: of &struct rnbd_srv_order_entry: all writes
  * @seq: number of the next one
  */
 struct rnbd_srv_order {
@@ -67,8 +67,7 @@ struct rnbd_srv_order {
  * struct rnbd_srv_order_entry - a request's place in the order
  * @op: what to carry on when it need not wait any more
  * @state: does it wait, and could it be carried out otherwise?
- * @queued: it is in the tree
- * @write: others wait for it
+ * @queued: it is in the tree, and others may wait for it
  * @seq: its number
  * @rb: in the tree
  * @start: first sector
@@ -81,7 +80,6 @@ struct rnbd_srv_order_entry {
 	struct rtrs_srv_op	*op;
 	atomic_t		state;
 	bool			queued;
-	bool			write;
 	u64			seq;
 	struct rb_node		rb;
 	u64			start;

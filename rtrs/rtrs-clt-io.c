@@ -133,6 +133,14 @@ static struct rtrs_clt_io *rtrs_clt_claim(struct rtrs_clt_con *con, u32 chunk)
 	return io;
 }
 
+/* That there is no path is for nobody but us to say. */
+static int rtrs_clt_rsp_err(u32 payload)
+{
+	int err = rtrs_io_rsp_err(payload);
+
+	return err == -ECONNABORTED ? -EIO : err;
+}
+
 static void rtrs_clt_answered(struct rtrs_clt_con *con, u32 payload, bool roll)
 {
 	struct rtrs_clt_path *path = con->path;
@@ -145,7 +153,7 @@ static void rtrs_clt_answered(struct rtrs_clt_con *con, u32 payload, bool roll)
 	if (roll)
 		path->chunks[chunk].rkey =
 			ib_inc_rkey(path->chunks[chunk].rkey);
-	io->err = rtrs_io_rsp_err(payload);
+	io->err = rtrs_clt_rsp_err(payload);
 	rtrs_clt_io_step(io, RTRS_CLT_IO_ANS);
 }
 
@@ -217,7 +225,7 @@ static void rtrs_clt_rkey_answered(struct rtrs_clt_rsp_buf *buf,
 	if (unlikely(!io))
 		return;
 	con->path->chunks[chunk].rkey = le32_to_cpu(msg->rkey);
-	io->err = rtrs_io_rsp_err(payload);
+	io->err = rtrs_clt_rsp_err(payload);
 	rtrs_clt_io_step(io, RTRS_CLT_IO_ANS);
 }
 
@@ -514,6 +522,8 @@ static int rtrs_clt_fail_over(struct rtrs_clt_sess *sess,
 	struct rtrs_clt_path *path;
 	int err;
 
+	if (req->give_up && READ_ONCE(*req->give_up))
+		return -ETIMEDOUT;
 	guard(rcu)();
 	path = rtrs_clt_select(sess, req->queue);
 	if (!path)
@@ -532,14 +542,13 @@ static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
 {
 	struct rtrs_clt_sess *sess = io->con->path->sess;
 	struct rtrs_clt_req req = io->req;
-	bool give_up = req.give_up && READ_ONCE(*req.give_up);
 	int err;
 
 	rtrs_clt_io_unmap(io);
 	atomic_dec(&io->con->inflight);
 	atomic_set_release(&io->state, 0);
 
-	err = give_up ? -ETIMEDOUT : rtrs_clt_fail_over(sess, &req);
+	err = rtrs_clt_fail_over(sess, &req);
 	while (err == -ENOMEM) {
 		msleep(20);
 		err = rtrs_clt_fail_over(sess, &req);

@@ -56,7 +56,7 @@ static bool rtrs_clt_path_may_retry(const struct rtrs_clt_path *path)
 
 	lockdep_assert_held(&path->state_lock);
 	/* the first attempt is for whoever has added it */
-	return path->wanted && !path->unfit && path->recon_cnt &&
+	return path->wanted && !path->unfit && path->tried &&
 	       path->state == RTRS_CLT_DISCONNECTED &&
 	       (max < 0 || path->attempts < max);
 }
@@ -153,6 +153,11 @@ void rtrs_clt_reconnect_work(struct work_struct *work)
 	bool patient = READ_ONCE(path->attempts) % 4 == 3;
 	int err;
 
+	/*
+	 * It may have a word to say yet on the session, and could not say it any
+	 * more if the path came up and failed again: it would wait for itself.
+	 */
+	flush_work(&path->teardown);
 	err = rtrs_clt_path_connect(path, patient ? RTRS_CLT_PATIENT_ANSWER_MS :
 						    RTRS_CLT_RETRY_ANSWER_MS);
 	if (err > 0)

@@ -208,7 +208,8 @@ struct rtrs_clt_stats {
  * @reconnect: tries to connect it again
  * @addr: its ends; the source is filled in by the first connect
  * @uuid: for life
- * @recon_cnt: attempts to connect, as the server is told
+ * @recon_cnt: attempts to connect, as the server is told; wraps
+ * @tried: there was one
  * @first_conn: the server may create the session for it
  * @hca_name: device it was on when it was last connected
  * @hca_port: port of that device
@@ -257,6 +258,7 @@ struct rtrs_clt_path {
 	struct rtrs_path_addr		addr;
 	uuid_t				uuid;
 	u16				recon_cnt;
+	bool				tried;
 	bool				first_conn;
 	char				hca_name[IB_DEVICE_NAME_MAX];
 	u32				hca_port;

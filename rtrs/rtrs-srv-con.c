@@ -306,6 +306,7 @@ static int rtrs_srv_con_check_join(struct rtrs_srv_path *path,
 		return -EBUSY;
 	}
 	if (state != RTRS_SRV_PATH_CONNECTING ||
+	    req->recon_cnt != path->recon_cnt ||
 	    req->cid_num != path->con_num || path->cons[req->cid] ||
 	    cm_id->device != path->dev)
 		return -ECONNRESET;

@@ -22,11 +22,12 @@
  * and send the next request for the chunk, before that: it is remembered then,
  * and begun by the completion.
  *
- * All operations on one chunk number, one a path, share a slot of the session.
- * Who comes first is carried out, others wait in it, without anybody blocking: a
- * client that sends a request again because a path died must not overtake what it
- * had sent on that path, and the user may still be at work on that. The user knows
- * of those that wait, too.
+ * A client that sends a request again because a path died must not overtake what
+ * it had sent on that path, and the user may still be at work on that. Where it is
+ * about data the user sees to that, who knows what overlaps what. Requests on the
+ * service connections wait for each other here: all operations on one chunk number,
+ * one a path, share a slot of the session, and who comes first there is carried
+ * out. The others wait, without anybody blocking; the user knows of them, too.
  *
  * When the path is down there is nobody to answer, and what the user has not begun
  * it is told not to. Its operations end when the user gives them back, which may
@@ -60,8 +61,10 @@ static void rtrs_srv_op_queue(struct rtrs_srv_op *op)
 }
 
 /*
- * An operation gets a request. If there are others before it in the slot it goes
- * on only when these have ended. The slot is locked.
+ * An operation gets a request. If it is one of the service connection, and others
+ * are before it in the slot, it goes on only when these have ended. No I/O waits
+ * there: the disk of an earlier one may hang, and need not be the same. The slot
+ * is locked.
  */
 static void rtrs_srv_op_enter(struct rtrs_srv_op *op,
 			      struct rtrs_srv_slot *slot,
@@ -72,11 +75,14 @@ static void rtrs_srv_op_enter(struct rtrs_srv_op *op,
 	op->next = NULL;
 	op->known = false;
 	op->woken = false;
+	op->state = RTRS_SRV_OP_BUSY;
+	op->slotted = !con->c.cid;
+	if (!op->slotted)
+		return;
 	if (slot->first) {
 		op->state = RTRS_SRV_OP_WAITING;
 		slot->last->next = op;
 	} else {
-		op->state = RTRS_SRV_OP_BUSY;
 		slot->first = op;
 	}
 	slot->last = op;
@@ -95,6 +101,8 @@ static void rtrs_srv_op_leave(struct rtrs_srv_op *op,
 	struct rtrs_srv_op *next = op->next;
 
 	op->state = state;
+	if (!op->slotted)
+		return;
 	slot->first = next;
 	if (next) {
 		next->state = RTRS_SRV_OP_BUSY;

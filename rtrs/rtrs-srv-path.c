@@ -392,6 +392,8 @@ static void rtrs_srv_path_close_work(struct work_struct *work)
 {
 	struct rtrs_srv_path *path = container_of(work, struct rtrs_srv_path,
 						  close_work);
+	/* a client on this very machine may wait for us to write */
+	unsigned int noio = memalloc_noio_save();
 
 	/*
 	 * Whoever saw the path CONNECTED has posted what it wanted to, and shown
@@ -421,6 +423,7 @@ static void rtrs_srv_path_close_work(struct work_struct *work)
 		rtrs_srv_sess_del_path(path);
 	}
 	rtrs_srv_path_put(path);
+	memalloc_noio_restore(noio);
 }
 
 static void rtrs_srv_path_init(struct rtrs_srv_path *path,

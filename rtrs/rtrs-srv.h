@@ -79,9 +79,8 @@ struct rtrs_srv_ctx {
 /**
  * struct rtrs_srv_slot - the operations on one chunk number, over all paths
  * @lock: protects this, and the state of these operations
- * @first: the one that is being carried out; those behind it, one a path at
- *	most, came on other paths and wait for it: a request is never carried out
- *	while an earlier one for its chunk still is
+ * @first: of those of the service connections, the one that is being carried out;
+ *	those behind it, one a path at most, came on other paths and wait for it
  * @last: the last that waits; valid if @first is
  *
  * Belongs to the session. A slot is written by the CPUs that work on its chunk
@@ -170,8 +169,8 @@ struct rtrs_srv_stats {
  * enum rtrs_srv_op_state - what an operation is doing
  * @RTRS_SRV_OP_IDLE: the chunk is the client's
  * @RTRS_SRV_OP_WAITING: behind an operation of another path, in the slot
- * @RTRS_SRV_OP_BUSY: first in its slot: being looked at, its chunk being
- *	invalidated, or in the hands of the user
+ * @RTRS_SRV_OP_BUSY: being looked at, its chunk being invalidated, or in the hands
+ *	of the user
  * @RTRS_SRV_OP_ANSWERED: the answer's send has not completed yet
  */
 enum rtrs_srv_op_state {
@@ -197,6 +196,7 @@ enum rtrs_srv_op_state {
  * @invalidated: and has been: it has to be registered again
  * @in_place: the data is in the chunk
  * @rd: of a read, what the client asked for; else zeroes
+ * @slotted: it came on the service connection, and is in its slot
  * @known: the user has been asked whether it takes it on
  * @woken: it had to wait, and @work is to go on with it
  * @orphan: the path is gone, and what is left of it is the operation's to free
@@ -235,6 +235,7 @@ struct rtrs_srv_op {
 	bool			invalidate;
 	bool			invalidated;
 	bool			in_place;
+	bool			slotted;
 	bool			known;
 	bool			woken;
 	bool			orphan;

@@ -28,9 +28,12 @@ sizes()		# name
 		--numjobs=4 --offset_increment=6m --size=6m
 }
 
-# Buffers that start in the middle of a page, so that data is in many pieces.
+# Buffers that start in the middle of a page, so that data is in many pieces; and
+# without huge pages, which would be one piece, in a few.
 pieces()	# name
 {
+	echo never > /sys/kernel/mm/transparent_hugepage/enabled
+	verify "$1: a few pages here and there" --bsrange=8k-32k --iodepth=16 --mem=malloc
 	verify "$1: buffers that are not aligned to pages" --bs=124k --iodepth=16 \
 		--iomem_align=512 --mem=malloc
 	verify "$1: vectors of small buffers" --bs=4k --iodepth=64 --ioengine=io_uring \
