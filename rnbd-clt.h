@@ -85,8 +85,8 @@ enum rnbd_clt_dev_state {
  * @rtrs, @attrs, @max_segments, @tag_set and @idle_q are written under @mutex, while no
  * device is on @devs, and constant as long as one is. @share_q changes under
  * @mutex, @devs under @mutex and @lock. @losses, @up, and states of the devices,
- * change under @lock. @boot_id is written under @mutex at first, then by link events, one
- * at a time. @node and @users belong to the lock of the list.
+ * change under @lock. @boot_id is written under @mutex at first, then by link
+ * events, one at a time. @node and @users belong to the lock of the list.
  */
 struct rnbd_clt_sess {
 	struct rtrs_clt_sess	*rtrs;

@@ -101,6 +101,7 @@ bool rtrs_clt_path_error(struct rtrs_clt_path *path)
 		was_up = true;
 		rtrs_clt_move_locked(path, RTRS_CLT_DRAINING);
 		path->down_since = jiffies;
+		path->tearing = true;
 		rtrs_clt_sess_path_down(path->sess);
 		queue_work(rtrs_clt_wq, &path->teardown);
 	}
@@ -390,7 +391,7 @@ static void rtrs_clt_path_teardown(struct work_struct *work)
 	dev_info(&path->sess->dev, "path %s disconnected\n",
 		 kobject_name(&path->kobj));
 	rtrs_clt_sess_link_changed(path->sess);
-	rtrs_clt_path_retry(path);
+	rtrs_clt_path_torn(path);
 }
 
 /* From here on an error ends the attempt, and not what came before it. */

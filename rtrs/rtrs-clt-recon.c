@@ -13,7 +13,10 @@
  * There is one work item a path. It is queued only under path->state_lock and
  * only for a path that is wanted and down (rtrs_clt_path_retry(),
  * rtrs_clt_path_kick()); so whoever takes path->wanted away, and then cancels it,
- * is done with it (rtrs_clt_path_disconnect()).
+ * is done with it (rtrs_clt_path_disconnect()). Nor is it queued before the work
+ * that took the path down has said all it has to say of the session
+ * (path->tearing): if the path came up and failed once more, that would wait for
+ * itself.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -56,9 +59,16 @@ static bool rtrs_clt_path_may_retry(const struct rtrs_clt_path *path)
 
 	lockdep_assert_held(&path->state_lock);
 	/* the first attempt is for whoever has added it */
-	return path->wanted && !path->unfit && path->tried &&
+	return path->wanted && !path->unfit && path->tried && !path->tearing &&
 	       path->state == RTRS_CLT_DISCONNECTED &&
 	       (max < 0 || path->attempts < max);
+}
+
+static void rtrs_clt_retry_locked(struct rtrs_clt_path *path)
+{
+	if (rtrs_clt_path_may_retry(path))
+		queue_delayed_work(rtrs_clt_wq, &path->reconnect,
+				   rtrs_clt_backoff(path));
 }
 
 /**
@@ -72,10 +82,22 @@ void rtrs_clt_path_retry(struct rtrs_clt_path *path)
 	unsigned long flags;
 
 	spin_lock_irqsave(&path->state_lock, flags);
-	if (rtrs_clt_path_may_retry(path))
-		queue_delayed_work(rtrs_clt_wq, &path->reconnect,
-				   rtrs_clt_backoff(path));
+	rtrs_clt_retry_locked(path);
 	spin_unlock_irqrestore(&path->state_lock, flags);
+}
+
+/**
+ * rtrs_clt_path_torn() - the work that took a path down has nothing more to do
+ * @path: the path; it is connected again by and by, as with rtrs_clt_path_retry()
+ *
+ * Context: process.
+ */
+void rtrs_clt_path_torn(struct rtrs_clt_path *path)
+{
+	spin_lock_irq(&path->state_lock);
+	path->tearing = false;
+	rtrs_clt_retry_locked(path);
+	spin_unlock_irq(&path->state_lock);
 }
 
 /**
@@ -94,7 +116,7 @@ void rtrs_clt_path_kick(struct rtrs_clt_path *path)
 	spin_lock_irqsave(&path->state_lock, flags);
 	path->attempts = 0;
 	/* an attempt that is under way began in worse times */
-	path->kicked = path->state == RTRS_CLT_CONNECTING;
+	path->kicked = path->tearing || path->state == RTRS_CLT_CONNECTING;
 	if (rtrs_clt_path_may_retry(path))
 		mod_delayed_work(rtrs_clt_wq, &path->reconnect, 0);
 	spin_unlock_irqrestore(&path->state_lock, flags);
@@ -153,11 +175,6 @@ void rtrs_clt_reconnect_work(struct work_struct *work)
 	bool patient = READ_ONCE(path->attempts) % 4 == 3;
 	int err;
 
-	/*
-	 * It may have a word to say yet on the session, and could not say it any
-	 * more if the path came up and failed again: it would wait for itself.
-	 */
-	flush_work(&path->teardown);
 	err = rtrs_clt_path_connect(path, patient ? RTRS_CLT_PATIENT_ANSWER_MS :
 						    RTRS_CLT_RETRY_ANSWER_MS);
 	if (err > 0)

@@ -197,8 +197,9 @@ struct rtrs_clt_stats {
  * @connect_err: the first error since it started to connect; under @state_lock
  * @answer_ms: how long each step of connecting may take
  * @wanted: it is to be connected; under @state_lock, as are the
- *	seven that follow
+ *	eight that follow
  * @unfit: its server is not what it was, so trying again is of no use
+ * @tearing: @teardown is queued or running
  * @kicked: it is to be tried again at once
  * @server_busy: it is to be tried again soon
  * @attempts: to connect it again that failed one after the other
@@ -247,6 +248,7 @@ struct rtrs_clt_path {
 
 	bool				wanted;
 	bool				unfit;
+	bool				tearing;
 	bool				kicked;
 	bool				server_busy;
 	unsigned int			attempts;
@@ -421,6 +423,7 @@ int rtrs_clt_wait_step(struct rtrs_clt_path *path, unsigned int timeout_ms);
 
 /* rtrs-clt-recon.c */
 void rtrs_clt_path_retry(struct rtrs_clt_path *path);
+void rtrs_clt_path_torn(struct rtrs_clt_path *path);
 void rtrs_clt_path_kick(struct rtrs_clt_path *path);
 void rtrs_clt_sess_kick(struct rtrs_clt_sess *sess);
 int rtrs_clt_path_reconnect(struct rtrs_clt_path *path);
