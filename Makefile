@@ -5,7 +5,8 @@
 
 ifneq ($(KERNELRELEASE),)
 
-rnbd-client-y	:= rnbd-clt.o rnbd-clt-dev.o rnbd-clt-io.o rnbd-clt-sysfs.o
+rnbd-client-y	:= rnbd-clt.o rnbd-clt-dev.o rnbd-clt-io.o rnbd-clt-adm.o \
+		   rnbd-clt-sysfs.o
 rnbd-server-y	:= rnbd-srv.o rnbd-srv-io.o rnbd-srv-order.o rnbd-srv-dev.o \
 		   rnbd-srv-sysfs.o
 

@@ -4,7 +4,8 @@
  *
  * rnbd-clt.c		sessions and disks: how they come and go
  * rnbd-clt-dev.c	a device and the server: open, lost, open again
- * rnbd-clt-io.c	what travels: block requests, and the administrative ones
+ * rnbd-clt-io.c	what travels: block requests
+ * rnbd-clt-adm.c	administrative requests
  * rnbd-clt-sysfs.c	what an administrator reads and writes
  *
  * Locks, outermost first:
@@ -264,6 +265,9 @@ void rnbd_clt_set_limits(struct queue_limits *lim,
 			 const struct rnbd_clt_sess *sess,
 			 const struct rnbd_dev_limits *rsp);
 sector_t rnbd_clt_whole_blocks(u64 sectors, unsigned int block_size);
+
+/* rnbd-clt-adm.c */
+
 int rnbd_clt_sess_info(struct rtrs_clt_sess *rtrs);
 void rnbd_clt_sess_info_nowait(struct rtrs_clt_sess *rtrs);
 int rnbd_clt_send_open(struct rtrs_clt_sess *rtrs, const char *path,
