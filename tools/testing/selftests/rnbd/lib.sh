@@ -107,6 +107,14 @@ rounds()	# short long
 	[ -n "${RNBD_LONG:-}" ] && echo "$2" || echo "$1"
 }
 
+# Without a program, which takes longer to start than what many want to sleep.
+exec {never}<> <(:)
+sleep()		# seconds
+{
+	read -rt "$1" -u "$never"
+	return 0
+}
+
 # Wait, but not for ever, until a command succeeds.
 wait_for()	# seconds command...
 {

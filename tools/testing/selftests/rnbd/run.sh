@@ -63,17 +63,20 @@ run_one()	# test
 	"$top/tools/testing/vm/$run" --timeout "$limit" --console "$results/$name.console" \
 		$options "$1" > "$results/$name.tap" 2>&1 < /dev/null
 	status=$?
-	echo "$status $((SECONDS - start))" > "$results/$name.status"
+	# and the CPU time of the VM, in the last line
+	{ echo "$status $((SECONDS - start))"; times; } > "$results/$name.status"
 }
 
 # Renumber a test's points, after those of the tests before it, and make sure
 # that it has all of them.
 show()		# test
 {
-	local name status seconds
+	local name status seconds cpu
 	name=$(basename "$1" .sh)
 	read -r status seconds < "$results/$name.status" || status=lost
-	echo "# $name: $seconds s"
+	cpu=$(awk -F'[ms ]+' 'END {printf "%.0f", $1 * 60 + $2 + $3 * 60 + $4}' \
+		"$results/$name.status")
+	echo "# $name: $seconds s, of CPU time $cpu s"
 	awk -v name="$name" -v n="$points" -v status="$status" '
 		/^(not )?ok [0-9]+/ {
 			bad = /^not/
@@ -106,9 +109,8 @@ for t in "${tests[@]}"; do
 	rm -f "$results/$(basename "$t" .sh)".*
 done
 
-# As many at a time as wanted, but two machines alone, and first: what they are
-# about is how soon one notices what happens to the other. Shown in the order in
-# which they end.
+# As many at a time as wanted, those with two machines first since they take
+# longest. Shown in the order in which they end.
 declare -A running=()
 is_pair()	# test
 {
@@ -122,17 +124,17 @@ show_next()
 	show "${running[$pid]}"
 	unset "running[$pid]"
 }
+start()		# test
+{
+	[ ${#running[@]} -lt "$jobs" ] || show_next
+	run_one "$1" &
+	running[$!]=$1
+}
 for t in "${tests[@]}"; do
-	is_pair "$t" || continue
-	run_one "$t" &
-	running[$!]=$t
-	show_next
+	! is_pair "$t" || start "$t"
 done
 for t in "${tests[@]}"; do
-	! is_pair "$t" || continue
-	[ ${#running[@]} -lt "$jobs" ] || show_next
-	run_one "$t" &
-	running[$!]=$t
+	is_pair "$t" || start "$t"
 done
 while [ ${#running[@]} != 0 ]; do
 	show_next

@@ -66,10 +66,10 @@ run_rounds()	# count
 	done
 }
 
-check 'the first rounds' run_rounds 3
+check 'the first rounds' run_rounds 2
 drop_caches
 slab=$(meminfo Slab)
-n=$(rounds 8 1000)
+n=$(rounds 6 1000)
 check "$n rounds" run_rounds "$n"
 wait_for 20 test ! -e $RTRS_SRV/chaos
 drop_caches
@@ -103,7 +103,7 @@ check 'map' map_disk two /dev/disk "$(path 1)" "$(path 2)"
 	done
 ) > /run/fio.two 2>&1 &
 io=$!
-seconds=$(rounds 15 300)
+seconds=$(rounds 10 300)
 administrator "$seconds" &
 one=$!
 administrator "$seconds" &

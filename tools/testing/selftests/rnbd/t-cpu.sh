@@ -70,7 +70,7 @@ check 'all CPUs are there again' cpu_online 2 1
 check 'map: all CPUs' map_disk gap /dev/ram0 "$(path 1)"
 is 'a queue for each CPU' "$(queues)" 4
 fio_verify "$dev" --bsrange=512-64k --iodepth=16 --size=8m --numjobs=2 --offset_increment=16m \
-	--loops=1000 --time_based --runtime="$(rounds 10 300)" > /run/fio.bg 2>&1 &
+	--loops=1000 --time_based --runtime="$(rounds 6 300)" > /run/fio.bg 2>&1 &
 fio=$!
 come_and_go()
 {
@@ -91,9 +91,9 @@ check 'often' test $toggled -gt 3
 check 'all blocks are right' eval "wait $fio || { cat /run/fio.bg; false; }"
 
 # Only CPU 0: all others with what they have in flight.
-run_fio "$dev" --rw=randread --bs=4k --iodepth=64 --numjobs=4 --time_based --runtime=10 > /run/fio.bg 2>&1 &
+run_fio "$dev" --rw=randread --bs=4k --iodepth=64 --numjobs=4 --time_based --runtime=7 > /run/fio.bg 2>&1 &
 fio=$!
-sleep 3
+sleep 2
 for cpu in 1 2 3; do
 	check "CPU $cpu goes under I/O" cpu_online $cpu 0
 done

@@ -12,13 +12,13 @@ trees='/dev/shm/t/udev /dev/shm/t/encodings /dev/shm/t/again'
 prepare()
 {
 	mkdir /dev/shm/t
-	cp -r /usr/lib/udev /usr/lib/python3.*/encodings /dev/shm/t
+	tar -C /usr/lib --exclude=hwdb.bin -cf - udev | tar -C /dev/shm/t -xf -
+	tar -C /usr/lib/python3.* --exclude=__pycache__ -cf - encodings | tar -C /dev/shm/t -xf -
 	cp -r /dev/shm/t/encodings /dev/shm/t/again
 	[ -z "${RNBD_LONG:-}" ] || {
 		cp -r /usr/include/linux /usr/share/perl5 /dev/shm/t
 		trees="$trees /dev/shm/t/linux /dev/shm/t/perl5"
 	}
-	rm -f /dev/shm/t/udev/hwdb.bin
 }
 
 fill()		# mount point

@@ -7,7 +7,7 @@
 # and the machine no memory left, the server dies and boots again. A failure means
 # that what a multipath transport is for does not work.
 #
-# PAIR: --mem 1G
+# PAIR: --mem 768M
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/pair.sh"
 
@@ -36,9 +36,11 @@ both_up()
 	path_is net 1 connected && path_is net 2 connected
 }
 
+# No more of it than leaves CPUs idle: what counts is what happens when.
 start_io()
 {
-	fio_start "$dev" --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=16m --io_size=2m
+	fio_start "$dev" --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=8m --io_size=1m \
+		--rate_iops=50
 	run_fio "$dev" --rw=randread --bs=4k --iodepth=2 --thinktime=20000 --time_based \
 		--runtime=3600 > /run/reader.out 2>&1 &
 	reader=$!
@@ -101,7 +103,7 @@ silence()
 		disturb $p loss 100%
 		goes_on 12 || { echo "$i: I/O does not go on"; return 1; }
 		wait_for 15 path_is net $p disconnected || { echo "$i: not noticed"; return 1; }
-		sleep "$(rounds 10 40)"
+		sleep "$(rounds 4 40)"
 		disturb $p none
 		wait_for 12 both_up || { echo "$i: not used again"; return 1; }
 	done
@@ -146,7 +148,7 @@ check 'no error, no wrong block' end_io
 
 # --- much to write out, and no memory left --------------------------------------------------------
 
-n=$(rounds 8 60)
+n=$(rounds 6 60)
 head -c 16M /dev/urandom > /dev/shm/source
 content()	# number
 {
@@ -170,13 +172,13 @@ compare_files()
 		content $i | cmp - /mnt/$i || return
 	done
 }
-# Leaves 160 MiB for what is to be written, and all else.
+# Leaves 128 MiB for what is to be written, and all else.
 memory_taken()
 {
 	echo 60 > /proc/sys/vm/dirty_ratio
 	echo 40 > /proc/sys/vm/dirty_background_ratio
 	mount -o remount,size=90% /dev/shm
-	head -c $((($(meminfo MemAvailable) - (160 << 10)) << 10)) /dev/zero > /dev/shm/hog
+	head -c $((($(meminfo MemAvailable) - (128 << 10)) << 10)) /dev/zero > /dev/shm/hog
 }
 flap_while_writing()
 {
