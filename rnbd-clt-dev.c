@@ -7,7 +7,8 @@
  * does not know the id: I/O fails at once then, and a work item tells userspace,
  * and opens it again when the session is back, for as long as it takes. The new
  * answer may say another size or other limits, which are taken over, but not
- * another block size: then the device stays closed.
+ * another block size: then the device stays closed. The same happens when the
+ * server sends word that the device has changed (USER_EVENT), but for the loss.
  *
  * If an administrator has asked for it, a device that is lost with its session is
  * held for a while instead: its queue is quiesced, what was under way goes back
@@ -241,6 +242,22 @@ static void rnbd_clt_dev_evict(struct rnbd_clt_dev *dev)
 }
 
 /**
+ * rnbd_clt_dev_look_again() - have the server asked what a device is now
+ * @dev: the device; nothing happens unless it is open, since whoever opens it learns
+ *	that anyway
+ *
+ * Context: any, with the session's lock held.
+ */
+void rnbd_clt_dev_look_again(struct rnbd_clt_dev *dev)
+{
+	lockdep_assert_held(&dev->sess->lock);
+	if (dev->state != RNBD_CLT_DEV_OPEN)
+		return;
+	dev->look_due = true;
+	mod_delayed_work(rnbd_clt_wq, &dev->recover_work, 0);
+}
+
+/**
  * rnbd_clt_dev_go() - let I/O flow
  * @dev: the device, just opened on the server
  *
@@ -266,6 +283,8 @@ int rnbd_clt_dev_go(struct rnbd_clt_dev *dev)
 		dev->reopen_failed = 0;
 		if (!rnbd_clt_dev_move(dev, RNBD_CLT_DEV_OPEN))
 			err = -ENODEV;
+		else if (dev->events != sess->events)
+			rnbd_clt_dev_look_again(dev);
 	}
 	spin_unlock_irqrestore(&sess->lock, flags);
 	return err;
@@ -304,6 +323,7 @@ int rnbd_clt_dev_open_remote(struct rnbd_clt_dev *dev,
 	int err;
 
 	dev->losses = READ_ONCE(dev->sess->losses);
+	dev->events = READ_ONCE(dev->sess->events);
 	dev->unfit = false;
 	err = rnbd_clt_send_open(dev->rtrs, dev->path, dev->access_mode,
 				 dev->added, rsp);
@@ -352,6 +372,19 @@ static int rnbd_clt_dev_take_limits(struct rnbd_clt_dev *dev,
 	return queue_limits_commit_update(q, &lim);
 }
 
+static void rnbd_clt_dev_set_size(struct rnbd_clt_dev *dev, u64 sectors)
+{
+	unsigned int block_size = queue_logical_block_size(dev->gd->queue);
+	sector_t was = get_capacity(dev->gd);
+
+	sectors = rnbd_clt_whole_blocks(sectors, block_size);
+	if (sectors < was)
+		pr_warn("%s (%s@%s): shrinks from %llu to %llu sectors\n",
+			dev->gd->disk_name, dev->path, dev->sess->name, was,
+			sectors);
+	set_capacity_and_notify(dev->gd, sectors);
+}
+
 /* Holders of the disk can bear anything to change but its blocks. */
 static int rnbd_clt_dev_take_over(struct rnbd_clt_dev *dev,
 				  const struct rnbd_dev_limits *rsp)
@@ -360,7 +393,7 @@ static int rnbd_clt_dev_take_over(struct rnbd_clt_dev *dev,
 	int err;
 
 	if (rsp->logical_block_size != queue_logical_block_size(q)) {
-		pr_err("%s (%s@%s): stays closed, block size is %u bytes now, was %u\n",
+		pr_err("%s (%s@%s): closed, block size is %u bytes now, was %u\n",
 		       dev->gd->disk_name, dev->path, dev->sess->name,
 		       rsp->logical_block_size, queue_logical_block_size(q));
 		dev->unfit = true;
@@ -369,9 +402,7 @@ static int rnbd_clt_dev_take_over(struct rnbd_clt_dev *dev,
 	err = rnbd_clt_dev_take_limits(dev, rsp);
 	if (err)
 		return err;
-	set_capacity_and_notify(dev->gd,
-				rnbd_clt_whole_blocks(rsp->nsectors,
-						      rsp->logical_block_size));
+	rnbd_clt_dev_set_size(dev, rsp->nsectors);
 	return 0;
 }
 
@@ -430,6 +461,43 @@ int rnbd_clt_reopen(struct rnbd_clt_dev *dev)
 	return 0;
 }
 
+/* It is open on the server, but not for us any more. */
+static void rnbd_clt_dev_renounce(struct rnbd_clt_dev *dev)
+{
+	rnbd_clt_send_close(dev->rtrs, dev->device_id);
+	spin_lock_irq(&dev->sess->lock);
+	dev->disowned |= rnbd_clt_dev_lost(dev, false);
+	spin_unlock_irq(&dev->sess->lock);
+}
+
+/*
+ * OPEN of what is open changes nothing on the server. If it is not open there any
+ * more, its requests fail and say so; it is an administrator's to have it again.
+ */
+static void rnbd_clt_dev_look(struct rnbd_clt_dev *dev)
+{
+	struct rnbd_dev_limits rsp;
+	int err;
+
+	guard(mutex)(&dev->open_lock);
+	if (READ_ONCE(dev->state) != RNBD_CLT_DEV_OPEN)
+		return;
+	err = rnbd_clt_send_open(dev->rtrs, dev->path, dev->access_mode, true,
+				 &rsp);
+	if (err) {
+		/* a session that is lost asks when it is back */
+		if (err != -ECONNABORTED)
+			pr_warn("%s (%s@%s): has changed, but the server does not say how: %pe\n",
+				dev->gd->disk_name, dev->path, dev->sess->name,
+				ERR_PTR(err));
+		return;
+	}
+	if (rsp.device_id != dev->device_id)
+		rnbd_clt_send_close(dev->rtrs, rsp.device_id);
+	else if (!rnbd_clt_limits_ok(&rsp) || rnbd_clt_dev_take_over(dev, &rsp))
+		rnbd_clt_dev_renounce(dev);
+}
+
 /*
  * A device that could not be opened again: perhaps later. The server may still be
  * starting, or still hold the device for a session of ours that has not ended. Not
@@ -464,7 +532,7 @@ void rnbd_clt_recover_work(struct work_struct *work)
 						struct rnbd_clt_dev,
 						recover_work);
 	unsigned int noio = memalloc_noio_save();
-	bool offline, reopen;
+	bool offline, reopen, look;
 	int err = 0;
 
 	spin_lock_irq(&dev->sess->lock);
@@ -472,6 +540,8 @@ void rnbd_clt_recover_work(struct work_struct *work)
 	reopen = dev->reopen_due;
 	dev->offline_due = false;
 	dev->reopen_due = false;
+	look = dev->look_due;
+	dev->look_due = false;
 	spin_unlock_irq(&dev->sess->lock);
 
 	if (offline)
@@ -480,6 +550,8 @@ void rnbd_clt_recover_work(struct work_struct *work)
 		err = rnbd_clt_reopen(dev);
 	if (err)
 		rnbd_clt_dev_retry(dev);
+	if (look)
+		rnbd_clt_dev_look(dev);
 	memalloc_noio_restore(noio);
 }
 
@@ -493,12 +565,9 @@ void rnbd_clt_recover_work(struct work_struct *work)
  */
 int rnbd_clt_resize(struct rnbd_clt_dev *dev, u64 sectors)
 {
-	unsigned int block_size = queue_logical_block_size(dev->gd->queue);
-
 	guard(mutex)(&dev->open_lock);
 	if (READ_ONCE(dev->state) != RNBD_CLT_DEV_OPEN)
 		return -ENOENT;
-	set_capacity_and_notify(dev->gd,
-				rnbd_clt_whole_blocks(sectors, block_size));
+	rnbd_clt_dev_set_size(dev, sectors);
 	return 0;
 }

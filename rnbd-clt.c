@@ -134,8 +134,25 @@ static void rnbd_clt_link_ev(void *priv, enum rtrs_clt_link_ev ev)
 	memalloc_noio_restore(noio);
 }
 
+/* The server says that one of our devices has another size. */
+static void rnbd_clt_event(void *priv, u32 payload)
+{
+	struct rnbd_clt_sess *sess = priv;
+	struct rnbd_clt_dev *dev;
+	unsigned long flags;
+
+	spin_lock_irqsave(&sess->lock, flags);
+	/* for a device that has been opened, and does not know its id yet */
+	sess->events++;
+	list_for_each_entry(dev, &sess->devs, node)
+		if ((dev->device_id & RNBD_EVENT_ID_MASK) == payload)
+			rnbd_clt_dev_look_again(dev);
+	spin_unlock_irqrestore(&sess->lock, flags);
+}
+
 static const struct rtrs_clt_ops rnbd_clt_rtrs_ops = {
 	.link_ev = rnbd_clt_link_ev,
+	.event = rnbd_clt_event,
 };
 
 /* ------------------------------------------------------------ sessions ---- */

@@ -70,6 +70,7 @@ enum rnbd_clt_dev_state {
  * @devs: its devices, &rnbd_clt_dev.node
  * @losses: how often it has lost its last path; what was opened before counts
  *	for nothing after
+ * @events: how often the server had something to say of some device
  * @boot_id: of the server it is connected to, or was
  * @up: it is connected, and has dealt with what it means that it is
  * @node: in the list of sessions
@@ -85,8 +86,8 @@ enum rnbd_clt_dev_state {
  *
  * @rtrs, @attrs, @max_segments, @tag_set and @idle_q are written under @mutex, while no
  * device is on @devs, and constant as long as one is. @share_q changes under
- * @mutex, @devs under @mutex and @lock. @losses, @up, and states of the devices,
- * change under @lock. @boot_id is written under @mutex at first, then by link
+ * @mutex, @devs under @mutex and @lock. @losses, @events, @up, and states of the
+ * devices, change under @lock. @boot_id is written under @mutex at first, then by link
  * events, one at a time. @node and @users belong to the lock of the list.
  */
 struct rnbd_clt_sess {
@@ -101,6 +102,7 @@ struct rnbd_clt_sess {
 	spinlock_t		lock; /* see below */
 	struct list_head	devs;
 	unsigned int		losses;
+	unsigned int		events;
 	uuid_t			boot_id;
 	bool			up;
 
@@ -130,8 +132,10 @@ struct rnbd_clt_sess {
  * @open_lock: one OPEN, and one change of size, at a time
  * @remote: the server has it open, unless the session has been lost since
  * @losses: &rnbd_clt_sess.losses when it was opened
+ * @events: &rnbd_clt_sess.events, likewise
  * @offline_due: userspace is to be told that it is lost
  * @reopen_due: it is to be opened again
+ * @look_due: the server is to be asked what it is now
  * @disowned: the server has closed it: an administrator is to remap it
  * @stale: it lost acknowledged writes: it is of no use to anybody
  * @unfit: what the server has by its name now cannot be used for it
@@ -150,7 +154,7 @@ struct rnbd_clt_sess {
  * after @device_id and @epoch, which only change while no request can look at
  * them. @offline_due to @reopen_failed, @held_since, @forced and @cut change under
  * that lock too. @hold_sec and @timeout_sec are an administrator's.
- * @remote, @losses and @unfit belong to whoever opens it (rnbd_clt_map() at first, then
+ * @remote, @losses, @events and @unfit belong to whoever opens it (rnbd_clt_map() at first, then
  * who holds @open_lock), to the lock while it is open, and to @remove_work once
  * that has stopped the others.
  *
@@ -181,9 +185,11 @@ struct rnbd_clt_dev {
 	struct mutex		open_lock; /* OPEN, size */
 	bool			remote;
 	unsigned int		losses;
+	unsigned int		events;
 
 	bool			offline_due;
 	bool			reopen_due;
+	bool			look_due;
 	bool			disowned;
 	bool			stale;
 	bool			unfit;
@@ -247,6 +253,7 @@ int rnbd_clt_dev_go(struct rnbd_clt_dev *dev);
 int rnbd_clt_dev_open_remote(struct rnbd_clt_dev *dev,
 			     struct rnbd_dev_limits *rsp);
 void rnbd_clt_dev_close_remote(struct rnbd_clt_dev *dev);
+void rnbd_clt_dev_look_again(struct rnbd_clt_dev *dev);
 void rnbd_clt_dev_uevent(struct rnbd_clt_dev *dev, enum kobject_action action);
 int rnbd_clt_reopen(struct rnbd_clt_dev *dev);
 int rnbd_clt_resize(struct rnbd_clt_dev *dev, u64 sectors);

@@ -78,6 +78,9 @@ enum rnbd_io_op {
 
 #define RNBD_OP_MASK		GENMASK(7, 0)
 
+/* Of a device_id, what a USER_EVENT carries (section 6). */
+#define RNBD_EVENT_ID_MASK	GENMASK(27, 0)
+
 /**
  * enum rnbd_io_flags - bits 8.. of an IO message's rw (section 5)
  * @RNBD_F_SYNC: somebody waits for it

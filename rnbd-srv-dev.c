@@ -18,9 +18,10 @@
  * sectors then waits for them (rnbd-srv-order.c).
  *
  * Devices are opened without a holder, since a holder would lock out others who
- * rightly use the device, and so nobody tells us when one is removed. Therefore
- * all are looked at once a second, and what is gone is detached, so that nothing
- * here keeps a removed device in memory.
+ * rightly use the device, and so nobody tells us when one is removed or has
+ * another size. Therefore all are looked at once a second. What is gone is
+ * detached, so that nothing here keeps a removed device in memory; and who has
+ * a device open that has grown or shrunk is told so.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -41,8 +42,7 @@
 
 #define SESSNAME_MARK	"%SESSNAME%"
 
-/* A USER_EVENT carries 28 bits of a device_id. */
-#define RNBD_SRV_IDS	XA_LIMIT(0, GENMASK(27, 0))
+#define RNBD_SRV_IDS	XA_LIMIT(0, RNBD_EVENT_ID_MASK)
 
 /* Protects what rnbd-srv.h says. Taken in process context, and nothing inside. */
 static DEFINE_MUTEX(rnbd_srv_lock);
@@ -297,13 +297,39 @@ void rnbd_srv_dev_close_all(struct rnbd_srv_sess *sess)
 		rnbd_srv_detach(sess_dev);
 }
 
-/* ---------------------------------------------------- removed devices ---- */
+/* -------------------------------------------- devices that change or go ---- */
 
 /* Its inode is unhashed when the disk or the partition is deleted. */
 static bool rnbd_srv_bdev_gone(struct block_device *bdev)
 {
 	return inode_unhashed(bdev->bd_mapping->host) ||
 	       test_bit(GD_DEAD, &bdev->bd_disk->state);
+}
+
+/* A client that cannot be told now is told at the next look. */
+static void rnbd_srv_tell_size(struct rnbd_srv_sess_dev *sess_dev)
+{
+	u64 now = bdev_nr_sectors(sess_dev->bdev);
+	int err;
+
+	if (now == sess_dev->told)
+		return;
+	err = rtrs_srv_send_event(sess_dev->sess->rtrs, sess_dev->id);
+	if (err && err != -EOPNOTSUPP)
+		return;
+	pr_info_ratelimited("%s: %s has %llu sectors now, had %llu%s\n",
+			    sess_dev->sess->name, sess_dev->dev->name, now,
+			    sess_dev->told,
+			    err ? ", which the client cannot be told" : "");
+	sess_dev->told = now;
+}
+
+static void rnbd_srv_look_at(struct rnbd_srv_dev *dev)
+{
+	struct rnbd_srv_sess_dev *sess_dev;
+
+	list_for_each_entry(sess_dev, &dev->sess_devs, entry)
+		rnbd_srv_tell_size(sess_dev);
 }
 
 static void rnbd_srv_detach_gone(struct rnbd_srv_dev *dev)
@@ -328,9 +354,12 @@ static void rnbd_srv_detach_all_gone(void)
 static void rnbd_srv_watch(struct work_struct *work)
 {
 	unsigned int noio = memalloc_noio_save();
+	struct rnbd_srv_dev *dev;
 
 	scoped_guard(mutex, &rnbd_srv_lock) {
 		rnbd_srv_detach_all_gone();
+		list_for_each_entry(dev, &rnbd_srv_devs, entry)
+			rnbd_srv_look_at(dev);
 		if (!list_empty(&rnbd_srv_devs))
 			queue_delayed_work(rnbd_srv_wq, to_delayed_work(work),
 					   HZ);
@@ -343,8 +372,8 @@ static DECLARE_DELAYED_WORK(rnbd_srv_watch_work, rnbd_srv_watch);
 
 /* -------------------------------------------------------------- opening ---- */
 
-/* What the client may know of a device. */
-static void rnbd_srv_limits(const struct rnbd_srv_sess_dev *sess_dev,
+/* What the client may know of a device, and knows from here on. */
+static void rnbd_srv_limits(struct rnbd_srv_sess_dev *sess_dev,
 			    struct rnbd_dev_limits *lim)
 {
 	struct block_device *bdev = sess_dev->bdev;
@@ -369,6 +398,7 @@ static void rnbd_srv_limits(const struct rnbd_srv_sess_dev *sess_dev,
 		.secure_discard		  = bdev_max_secure_erase_sectors(bdev),
 		.cache_policy		  = cache,
 	};
+	sess_dev->told = lim->nsectors;
 }
 
 /* A client opens again, after a reconnect, what it has open. */

@@ -257,6 +257,7 @@ static int rnbd_srv_open_sess(struct rtrs_srv_sess *rtrs, void **priv)
 	if (!sess)
 		return -ENOMEM;
 
+	sess->rtrs = rtrs;
 	xa_init_flags(&sess->devs, XA_FLAGS_ALLOC);
 	kref_init(&sess->ref);
 	memcpy(sess->name, name, size);

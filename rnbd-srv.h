@@ -31,6 +31,7 @@
 
 /**
  * struct rnbd_srv_sess - a client's session
+ * @rtrs: its connection, valid until @closed; constant
  * @devs: device_id -> struct rnbd_srv_sess_dev; read under RCU by the data path,
  *	written under rnbd_srv_lock
  * @version: major version agreed on, 0 until SESS_INFO; READ_ONCE, WRITE_ONCE
@@ -41,6 +42,7 @@
  * @name: of the session, constant
  */
 struct rnbd_srv_sess {
+	struct rtrs_srv_sess *rtrs;
 	struct xarray	devs;
 	u8		version;
 
@@ -122,6 +124,7 @@ struct rnbd_srv_dev {
  * @sess: its session, holds a reference
  * @dev: the device that it shares with others, counted in its users
  * @entry: in @dev->sess_devs; empty unless attached; rnbd_srv_lock
+ * @told: size that the client knows of, in 512-byte units; rnbd_srv_lock
  * @file: the open device
  * @close_op: the client's CLOSE, answered when all has ended, or NULL
  * @close_work: closes @file once @ref is gone
@@ -140,6 +143,7 @@ struct rnbd_srv_sess_dev {
 
 	struct rnbd_srv_dev		*dev;
 	struct list_head		entry;
+	u64				told;
 	struct file			*file;
 	struct rtrs_srv_op		*close_op;
 	struct work_struct		close_work;

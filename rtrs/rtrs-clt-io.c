@@ -157,14 +157,36 @@ static void rtrs_clt_answered(struct rtrs_clt_con *con, u32 payload, bool roll)
 	rtrs_clt_io_step(io, RTRS_CLT_IO_ANS);
 }
 
-/* Heartbeats, and what no server has any business to send. */
-static void rtrs_clt_service_imm(struct rtrs_clt_con *con, u32 type)
+static bool rtrs_clt_user_event(struct rtrs_clt_path *path, u32 payload)
 {
-	if (type == RTRS_IMM_HB_MSG && !con->c.cid)
+	if (!(path->rsp.features & RTRS_FEAT_USER_EVENT))
+		return false;
+	path->sess->ops->event(path->sess->priv, payload);
+	return true;
+}
+
+static bool rtrs_clt_service_imm_ok(struct rtrs_clt_con *con, __be32 imm)
+{
+	if (con->c.cid)
+		return false;
+	switch (rtrs_imm_type(imm)) {
+	case RTRS_IMM_HB_MSG:
 		rtrs_hb_recv_msg(&con->path->hb);
-	else if (type == RTRS_IMM_HB_ACK && !con->c.cid)
+		return true;
+	case RTRS_IMM_HB_ACK:
 		rtrs_hb_recv_ack(&con->path->hb);
-	else
+		return true;
+	case RTRS_IMM_USER_EVENT:
+		return rtrs_clt_user_event(con->path, rtrs_imm_payload(imm));
+	default:
+		return false;
+	}
+}
+
+/* Heartbeats and events, and what no server has any business to send. */
+static void rtrs_clt_service_imm(struct rtrs_clt_con *con, __be32 imm)
+{
+	if (!rtrs_clt_service_imm_ok(con, imm))
 		rtrs_clt_bad_answer(con->path, "unexpected immediate");
 }
 
@@ -200,7 +222,7 @@ void rtrs_clt_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 		 path->rsp.features & RTRS_FEAT_RKEY_ROLL)
 		rtrs_clt_answered(con, rtrs_imm_payload(wc->ex.imm_data), true);
 	else
-		rtrs_clt_service_imm(con, type);
+		rtrs_clt_service_imm(con, wc->ex.imm_data);
 }
 
 /* The message brings the key for the next request on the chunk. */
@@ -251,7 +273,7 @@ void rtrs_clt_recv_rkey_done(struct ib_cq *cq, struct ib_wc *wc)
 	}
 	rtrs_hb_alive(&path->hb);
 	if (wc->opcode == IB_WC_RECV_RDMA_WITH_IMM)
-		rtrs_clt_service_imm(buf->con, rtrs_imm_type(wc->ex.imm_data));
+		rtrs_clt_service_imm(buf->con, wc->ex.imm_data);
 	else if (wc->wc_flags & IB_WC_WITH_IMM)
 		rtrs_clt_rkey_answered(buf, wc);
 	else

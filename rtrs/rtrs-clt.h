@@ -29,7 +29,8 @@
 #define RTRS_CLT_SENDS_PER_REQ	3
 
 /* Extensions of the protocol that a client knows. */
-#define RTRS_CLT_FEATURES	(RTRS_FEAT_RKEY_ROLL | RTRS_FEAT_BOOT_ID)
+#define RTRS_CLT_FEATURES	(RTRS_FEAT_RKEY_ROLL | RTRS_FEAT_USER_EVENT | \
+				 RTRS_FEAT_BOOT_ID)
 
 /* Largest limit of attempts to connect a path again. */
 #define RTRS_CLT_MAX_RECONNECT_ATTEMPTS	9999

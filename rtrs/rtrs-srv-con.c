@@ -24,6 +24,9 @@
 
 #include "rtrs-srv.h"
 
+/* Events of a path that can be on their way. */
+#define RTRS_SRV_EVENTS	16
+
 /* Send work requests that one operation has outstanding at most. */
 #define RTRS_SRV_OP_SENDS	3	/* data, invalidation, answer */
 #define RTRS_SRV_OP_SENDS_INV	4	/* and the registration of its chunk */
@@ -68,6 +71,56 @@ static int rtrs_srv_con_recv_hb(struct rtrs_srv_con *con,
 		rtrs_hb_recv_msg(&path->hb);
 	return 0;
 }
+
+/**
+ * rtrs_srv_event_done() - an event has been sent
+ * @cq: completion queue of cid 0
+ * @wc: how that went
+ *
+ * Context: softirq.
+ */
+void rtrs_srv_event_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct rtrs_srv_con *con = rtrs_srv_con_of(cq);
+
+	atomic_dec(&con->path->events);
+	if (wc->status != IB_WC_SUCCESS)
+		rtrs_srv_con_failed(con, wc, "event");
+}
+
+static int rtrs_srv_path_event(struct rtrs_srv_path *path, u32 payload)
+{
+	int err;
+
+	if (!rtrs_srv_path_connected(path))
+		return -ENOTCONN;
+	if (!(path->features & RTRS_FEAT_USER_EVENT))
+		return -EOPNOTSUPP;
+	if (!atomic_add_unless(&path->events, 1, RTRS_SRV_EVENTS))
+		return -EBUSY;
+	err = rtrs_post_imm(&path->cons[0]->c, &path->event_cqe,
+			    rtrs_imm(RTRS_IMM_USER_EVENT, payload));
+	if (!err)
+		return 0;
+	atomic_dec(&path->events);
+	rtrs_srv_path_error(path, "event", err);
+	return -ENOTCONN;
+}
+
+int rtrs_srv_send_event(struct rtrs_srv_sess *sess, u32 payload)
+{
+	struct rtrs_srv_path *path;
+	int err = -ENOTCONN;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry) {
+		err = rtrs_srv_path_event(path, payload);
+		if (!err)
+			break;
+	}
+	return err;
+}
+EXPORT_SYMBOL_GPL(rtrs_srv_send_event);
 
 static int rtrs_srv_con_recv_imm(struct rtrs_srv_con *con, __be32 imm)
 {

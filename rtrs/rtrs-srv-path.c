@@ -439,7 +439,8 @@ static void rtrs_srv_path_init(struct rtrs_srv_path *path,
 	path->sess_uuid = req->sess_uuid;
 	path->recon_cnt = req->recon_cnt;
 
-	path->features = offered & RTRS_FEAT_BOOT_ID;
+	path->features = offered & (RTRS_FEAT_BOOT_ID | RTRS_FEAT_USER_EVENT);
+	path->event_cqe.done = rtrs_srv_event_done;
 	if (rtrs_srv_conf.always_invalidate) {
 		path->features |= offered & RTRS_FEAT_RKEY_ROLL;
 		path->roll = offered & RTRS_FEAT_RKEY_ROLL;

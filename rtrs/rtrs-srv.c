@@ -147,7 +147,7 @@ void rtrs_srv_sess_add_path(struct rtrs_srv_sess *sess,
 	lockdep_assert_held(&rtrs_srv_mutex);
 	if (!sess->path_cnt++)
 		list_add_tail(&sess->entry, &rtrs_srv_sessions);
-	list_add_tail(&path->entry, &sess->paths);
+	list_add_tail_rcu(&path->entry, &sess->paths);
 }
 
 /**
@@ -163,7 +163,7 @@ void rtrs_srv_sess_del_path(struct rtrs_srv_path *path)
 	struct rtrs_srv_sess *sess = path->sess;
 
 	lockdep_assert_held(&rtrs_srv_mutex);
-	list_del(&path->entry);
+	list_del_rcu(&path->entry);
 	if (--sess->path_cnt)
 		return;
 	if (sess->named)

@@ -289,6 +289,8 @@ struct rtrs_srv_con {
  * @priv: for these; from the moment the path is established
  * @rsp: with @new_rkey, an RKEY_RSP a chunk
  * @sess: constant
+ * @event_cqe: of all events, see rtrs_srv_send_event()
+ * @events: that are on their way
  * @hb: heartbeat
  * @mrs: regions of the chunks
  * @mr_cnt: how many of them there are
@@ -339,6 +341,8 @@ struct rtrs_srv_path {
 	void			*priv;
 	struct rtrs_iu		*rsp;
 	struct rtrs_srv_sess	*sess;
+	struct ib_cqe		event_cqe;
+	atomic_t		events;
 
 	struct rtrs_hb		hb ____cacheline_aligned_in_smp;
 
@@ -431,6 +435,7 @@ int rtrs_srv_con_post_recvs(struct rtrs_srv_con *con);
 void rtrs_srv_con_failed(struct rtrs_srv_con *con, const struct ib_wc *wc,
 			 const char *what);
 void rtrs_srv_con_free(struct rtrs_srv_con *con);
+void rtrs_srv_event_done(struct ib_cq *cq, struct ib_wc *wc);
 
 /**
  * rtrs_srv_con_of() - the connection that a completion came on

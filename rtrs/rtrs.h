@@ -88,9 +88,13 @@ enum rtrs_clt_link_ev {
  *	the first connect in rtrs_clt_open() and not after rtrs_clt_close() has
  *	returned. It may sleep and send requests, but holds up the recovery of
  *	the session while it does.
+ * @event: the server's user has called rtrs_srv_send_event() with these 28 bits.
+ *	In softirq; must not sleep. From the first connect in rtrs_clt_open() on,
+ *	and not after rtrs_clt_close() has returned.
  */
 struct rtrs_clt_ops {
 	void (*link_ev)(void *priv, enum rtrs_clt_link_ev ev);
+	void (*event)(void *priv, u32 payload);
 };
 
 /**
@@ -408,6 +412,20 @@ void *rtrs_srv_op_priv(struct rtrs_srv_op *op);
  * Context: any.
  */
 void rtrs_srv_carry_on(struct rtrs_srv_op *op);
+
+/**
+ * rtrs_srv_send_event() - say something to the client's user
+ * @sess: the session
+ * @payload: 28 bits
+ *
+ * Over one of the paths that are up. Nobody says whether it arrives, and if that
+ * path fails it may not; but then the client sees a path fail.
+ *
+ * Context: any but hard interrupt, from open_sess() until close_sess() has returned.
+ * Return: 0; -EOPNOTSUPP if the client does not know of events, -ENOTCONN if no
+ * path is up, -EBUSY if many are on their way.
+ */
+int rtrs_srv_send_event(struct rtrs_srv_sess *sess, u32 payload);
 
 /**
  * rtrs_srv_sessname() - name of a session

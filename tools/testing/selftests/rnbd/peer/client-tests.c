@@ -1184,6 +1184,15 @@ static void t_heartbeat_of_server(void)
 	clt_stop(&c);
 }
 
+/* Whoever runs this changes the disk's size meanwhile: we never hear of it. */
+static void t_idle_disk(void)
+{
+	if (!have_disk())
+		return;
+	idle(&S, 10000);
+	expect(io(RNBD_OP_READ, 0, 4096, 4096), 0, "read after a while");
+}
+
 /* A silent path fails 30 to 35 s after the last receive. */
 static void t_silence(void)
 {
@@ -1316,6 +1325,7 @@ static const struct {
 	{ "any message on any connection", t_any_cid, false },
 	{ "read-only device", t_read_only, false },
 	{ "access modes over two sessions", t_access_modes, false },
+	{ "idle with a disk open", t_idle_disk, true },
 	{ "close", t_close, false },
 	{ "heartbeats are answered", t_heartbeat, false },
 	{ "heartbeats of the server", t_heartbeat_of_server, true },
