@@ -133,6 +133,17 @@ static struct rtrs_clt_io *rtrs_clt_claim(struct rtrs_clt_con *con, u32 chunk)
 	return io;
 }
 
+/* Answers are best dealt with where the request was made. */
+static void rtrs_clt_count_cpu(struct rtrs_clt_io *io)
+{
+	struct rtrs_clt_stats __percpu *stats = io->con->path->stats;
+
+	if (likely(io->cpu == raw_smp_processor_id()))
+		return;
+	this_cpu_inc(stats->migrated_to);
+	atomic64_inc(&per_cpu_ptr(stats, io->cpu)->migrated_from);
+}
+
 /* That there is no path is for nobody but us to say. */
 static int rtrs_clt_rsp_err(u32 payload)
 {
@@ -153,6 +164,7 @@ static void rtrs_clt_answered(struct rtrs_clt_con *con, u32 payload, bool roll)
 	if (roll)
 		path->chunks[chunk].rkey =
 			ib_inc_rkey(path->chunks[chunk].rkey);
+	rtrs_clt_count_cpu(io);
 	io->err = rtrs_clt_rsp_err(payload);
 	rtrs_clt_io_step(io, RTRS_CLT_IO_ANS);
 }
@@ -246,6 +258,7 @@ static void rtrs_clt_rkey_answered(struct rtrs_clt_rsp_buf *buf,
 	io = rtrs_clt_claim(con, chunk);
 	if (unlikely(!io))
 		return;
+	rtrs_clt_count_cpu(io);
 	con->path->chunks[chunk].rkey = le32_to_cpu(msg->rkey);
 	io->err = rtrs_clt_rsp_err(payload);
 	rtrs_clt_io_step(io, RTRS_CLT_IO_ANS);
@@ -440,6 +453,7 @@ static int rtrs_clt_path_send(struct rtrs_clt_path *path,
 	if (WARN_ON_ONCE(atomic_read_acquire(&io->state)))
 		return -EINVAL;
 	io->con = path->cons[cid];
+	io->cpu = raw_smp_processor_id();
 	io->req = *req;
 	nents = rtrs_clt_io_map(path, io, &reg);
 	if (nents < 0)

@@ -24,11 +24,6 @@ static struct rtrs_clt_sess *to_sess(struct device *dev)
 	return container_of(dev, struct rtrs_clt_sess, dev);
 }
 
-static struct rtrs_clt_path *to_path(struct kobject *kobj)
-{
-	return container_of(kobj, struct rtrs_clt_path, kobj);
-}
-
 static ssize_t mpath_policy_show(struct device *dev,
 				 struct device_attribute *attr, char *buf)
 {
@@ -172,7 +167,7 @@ const struct class rtrs_clt_class = {
 static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  char *buf)
 {
-	return sysfs_emit(buf, "%s\n", rtrs_clt_path_connected(to_path(kobj)) ?
+	return sysfs_emit(buf, "%s\n", rtrs_clt_path_connected(rtrs_clt_kobj_path(kobj)) ?
 			  "connected" : "disconnected");
 }
 
@@ -181,7 +176,7 @@ static struct kobj_attribute rtrs_clt_state_attr = __ATTR_RO(state);
 static ssize_t hca_name_show(struct kobject *kobj,
 			     struct kobj_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%s\n", to_path(kobj)->hca_name);
+	return sysfs_emit(buf, "%s\n", rtrs_clt_kobj_path(kobj)->hca_name);
 }
 
 static struct kobj_attribute rtrs_clt_hca_name_attr = __ATTR_RO(hca_name);
@@ -189,7 +184,7 @@ static struct kobj_attribute rtrs_clt_hca_name_attr = __ATTR_RO(hca_name);
 static ssize_t hca_port_show(struct kobject *kobj,
 			     struct kobj_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%u\n", to_path(kobj)->hca_port);
+	return sysfs_emit(buf, "%u\n", rtrs_clt_kobj_path(kobj)->hca_port);
 }
 
 static struct kobj_attribute rtrs_clt_hca_port_attr = __ATTR_RO(hca_port);
@@ -206,7 +201,7 @@ static ssize_t rtrs_clt_addr_emit(const struct sockaddr_storage *addr,
 static ssize_t src_addr_show(struct kobject *kobj,
 			     struct kobj_attribute *attr, char *buf)
 {
-	return rtrs_clt_addr_emit(&to_path(kobj)->addr.src, buf);
+	return rtrs_clt_addr_emit(&rtrs_clt_kobj_path(kobj)->addr.src, buf);
 }
 
 static struct kobj_attribute rtrs_clt_src_addr_attr = __ATTR_RO(src_addr);
@@ -214,7 +209,7 @@ static struct kobj_attribute rtrs_clt_src_addr_attr = __ATTR_RO(src_addr);
 static ssize_t dst_addr_show(struct kobject *kobj,
 			     struct kobj_attribute *attr, char *buf)
 {
-	return rtrs_clt_addr_emit(&to_path(kobj)->addr.dst, buf);
+	return rtrs_clt_addr_emit(&rtrs_clt_kobj_path(kobj)->addr.dst, buf);
 }
 
 static struct kobj_attribute rtrs_clt_dst_addr_attr = __ATTR_RO(dst_addr);
@@ -223,7 +218,7 @@ static ssize_t cur_latency_show(struct kobject *kobj,
 				struct kobj_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%llu ns\n",
-			  READ_ONCE(to_path(kobj)->hb.latency_ns));
+			  READ_ONCE(rtrs_clt_kobj_path(kobj)->hb.latency_ns));
 }
 
 static struct kobj_attribute rtrs_clt_cur_latency_attr =
@@ -241,7 +236,7 @@ static ssize_t disconnect_store(struct kobject *kobj,
 {
 	if (!sysfs_streq(buf, "1"))
 		return -EINVAL;
-	rtrs_clt_path_disconnect(to_path(kobj));
+	rtrs_clt_path_disconnect(rtrs_clt_kobj_path(kobj));
 	return count;
 }
 
@@ -256,7 +251,7 @@ static ssize_t reconnect_store(struct kobject *kobj,
 
 	if (!sysfs_streq(buf, "1"))
 		return -EINVAL;
-	err = rtrs_clt_path_reconnect(to_path(kobj));
+	err = rtrs_clt_path_reconnect(rtrs_clt_kobj_path(kobj));
 	return err ?: count;
 }
 
@@ -272,7 +267,7 @@ static ssize_t remove_path_store(struct kobject *kobj,
 				 struct kobj_attribute *attr, const char *buf,
 				 size_t count)
 {
-	struct rtrs_clt_path *path = to_path(kobj);
+	struct rtrs_clt_path *path = rtrs_clt_kobj_path(kobj);
 	struct device *dev = &path->sess->dev;
 
 	if (!sysfs_streq(buf, "1"))
@@ -309,93 +304,6 @@ static const struct attribute_group rtrs_clt_path_group = {
 	.attrs = rtrs_clt_path_attrs,
 };
 
-static int rtrs_clt_path_inflight(struct rtrs_clt_path *path)
-{
-	unsigned int cid;
-	int sum = 0;
-
-	/* connections are freed only after a grace period without this state */
-	guard(rcu)();
-	if (!rtrs_clt_path_connected(path))
-		return 0;
-	for (cid = 0; cid < path->sess->nr_cons; cid++)
-		sum += atomic_read(&path->cons[cid]->inflight);
-	return sum;
-}
-
-static ssize_t rdma_show(struct kobject *kobj, struct kobj_attribute *attr,
-			 char *buf)
-{
-	struct rtrs_clt_path *path = to_path(kobj);
-	struct rtrs_clt_stats sum = {};
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		const struct rtrs_clt_stats *s = per_cpu_ptr(path->stats, cpu);
-
-		sum.reqs[0] += s->reqs[0];
-		sum.reqs[1] += s->reqs[1];
-		sum.bytes[0] += s->bytes[0];
-		sum.bytes[1] += s->bytes[1];
-		sum.failed_over += s->failed_over;
-	}
-	return sysfs_emit(buf, "%llu %llu %llu %llu %d %llu\n",
-			  sum.reqs[0], sum.bytes[0], sum.reqs[1], sum.bytes[1],
-			  rtrs_clt_path_inflight(path), sum.failed_over);
-}
-
-static ssize_t rdma_store(struct kobject *kobj, struct kobj_attribute *attr,
-			  const char *buf, size_t count)
-{
-	struct rtrs_clt_path *path = to_path(kobj);
-	int cpu;
-
-	if (!sysfs_streq(buf, "1"))
-		return -EINVAL;
-	for_each_possible_cpu(cpu)
-		memset(per_cpu_ptr(path->stats, cpu), 0,
-		       sizeof(struct rtrs_clt_stats));
-	return count;
-}
-
-static struct kobj_attribute rtrs_clt_rdma_attr = __ATTR_RW(rdma);
-
-static ssize_t reconnects_show(struct kobject *kobj,
-			       struct kobj_attribute *attr, char *buf)
-{
-	struct rtrs_clt_path *path = to_path(kobj);
-
-	return sysfs_emit(buf, "%llu %llu\n", READ_ONCE(path->reconnects[0]),
-			  READ_ONCE(path->reconnects[1]));
-}
-
-static ssize_t reconnects_store(struct kobject *kobj,
-				struct kobj_attribute *attr, const char *buf,
-				size_t count)
-{
-	struct rtrs_clt_path *path = to_path(kobj);
-
-	if (!sysfs_streq(buf, "1"))
-		return -EINVAL;
-	spin_lock_irq(&path->state_lock);
-	memset(path->reconnects, 0, sizeof(path->reconnects));
-	spin_unlock_irq(&path->state_lock);
-	return count;
-}
-
-static struct kobj_attribute rtrs_clt_reconnects_attr = __ATTR_RW(reconnects);
-
-static struct attribute *rtrs_clt_stats_attrs[] = {
-	&rtrs_clt_rdma_attr.attr,
-	&rtrs_clt_reconnects_attr.attr,
-	NULL,
-};
-
-static const struct attribute_group rtrs_clt_stats_group = {
-	.name	= "stats",
-	.attrs	= rtrs_clt_stats_attrs,
-};
-
 static const struct attribute_group *rtrs_clt_path_groups[] = {
 	&rtrs_clt_path_group,
 	&rtrs_clt_stats_group,
@@ -404,7 +312,7 @@ static const struct attribute_group *rtrs_clt_path_groups[] = {
 
 static void rtrs_clt_path_release(struct kobject *kobj)
 {
-	struct rtrs_clt_path *path = to_path(kobj);
+	struct rtrs_clt_path *path = rtrs_clt_kobj_path(kobj);
 
 	free_percpu(path->stats);
 	kfree(path->cons);

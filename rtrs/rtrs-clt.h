@@ -79,6 +79,7 @@ enum rtrs_clt_io_state {
  * @state: &enum rtrs_clt_io_state; 0 if no request is there
  * @err: what the server answered; valid once ANS is clear
  * @con: connection it was sent on
+ * @cpu: where it was sent
  * @mr: region for data the device cannot gather, or has to write to
  * @mr_used: @mr is registered, and has to be invalidated before the request ends
  * @mapped: req.sg is DMA mapped
@@ -95,6 +96,7 @@ struct rtrs_clt_io {
 	atomic_t		state;
 	int			err;
 	struct rtrs_clt_con	*con;
+	unsigned int		cpu;
 	struct ib_mr		*mr;
 	bool			mr_used;
 	bool			mapped;
@@ -160,11 +162,16 @@ struct rtrs_clt_chunk {
  * @reqs: requests sent, reads and writes
  * @bytes: their data and user messages
  * @failed_over: requests that came from another path
+ * @migrated_to: requests sent on another CPU and answered here
+ * @migrated_from: requests sent here and answered on another CPU, which is who
+ *	counts them
  */
 struct rtrs_clt_stats {
-	u64	reqs[2];
-	u64	bytes[2];
-	u64	failed_over;
+	u64		reqs[2];
+	u64		bytes[2];
+	u64		failed_over;
+	u64		migrated_to;
+	atomic64_t	migrated_from;
 };
 
 /**
@@ -456,6 +463,9 @@ const struct rtrs_clt_policy *rtrs_clt_policy_find(const char *name);
 int rtrs_clt_policy_index(const struct rtrs_clt_policy *policy);
 extern const struct rtrs_clt_policy *const rtrs_clt_default_policy;
 
+/* rtrs-clt-stats.c */
+extern const struct attribute_group rtrs_clt_stats_group;
+
 /* rtrs-clt-sysfs.c */
 int rtrs_clt_sysfs_init(void);
 void rtrs_clt_sysfs_exit(void);
@@ -464,6 +474,12 @@ void rtrs_clt_sess_sysfs_del(struct rtrs_clt_sess *sess);
 int rtrs_clt_path_sysfs_add(struct rtrs_clt_path *path);
 void rtrs_clt_path_sysfs_del(struct rtrs_clt_path *path);
 extern const struct kobj_type rtrs_clt_path_ktype;
+
+static inline struct rtrs_clt_path *rtrs_clt_kobj_path(struct kobject *kobj)
+{
+	return container_of(kobj, struct rtrs_clt_path, kobj);
+}
+
 extern const struct class rtrs_clt_class;
 
 #endif /* RTRS_CLT_H */
