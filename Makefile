@@ -6,9 +6,13 @@
 ifneq ($(KERNELRELEASE),)
 
 rnbd-client-y	:= rnbd-clt.o rnbd-clt-dev.o rnbd-clt-io.o rnbd-clt-adm.o \
-		   rnbd-clt-sysfs.o
+		   rnbd-clt-sysfs.o rnbd-clt-trace.o
 rnbd-server-y	:= rnbd-srv.o rnbd-srv-io.o rnbd-srv-order.o rnbd-srv-dev.o \
-		   rnbd-srv-sysfs.o
+		   rnbd-srv-sysfs.o rnbd-srv-trace.o
+
+# Where <trace/define_trace.h> finds our headers.
+CFLAGS_rnbd-clt-trace.o	:= -I$(src)
+CFLAGS_rnbd-srv-trace.o	:= -I$(src)
 
 obj-$(CONFIG_BLK_DEV_RNBD_CLIENT)	+= rnbd-client.o
 obj-$(CONFIG_BLK_DEV_RNBD_SERVER)	+= rnbd-server.o

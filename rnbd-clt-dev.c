@@ -30,6 +30,7 @@
 #include <linux/sched/mm.h>
 
 #include "rnbd-clt.h"
+#include "rnbd-clt-trace.h"
 
 static const u8 rnbd_clt_dev_moves[] = {
 	[RNBD_CLT_DEV_INIT]	= BIT(RNBD_CLT_DEV_OPEN) |
@@ -455,6 +456,7 @@ int rnbd_clt_reopen(struct rnbd_clt_dev *dev)
 	err = rnbd_clt_dev_open_again(dev);
 	if (err)
 		return err;
+	trace_rnbd_clt_reopen(dev);
 	rnbd_clt_dev_uevent(dev, KOBJ_ONLINE);
 	pr_info("%s (%s@%s): open again, %llu sectors\n", dev->gd->disk_name,
 		dev->path, dev->sess->name, get_capacity(dev->gd));

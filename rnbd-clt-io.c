@@ -23,6 +23,7 @@
 #include <linux/slab.h>
 
 #include "rnbd-clt.h"
+#include "rnbd-clt-trace.h"
 
 /*
  * All but the first segment of a request start, and all but the last one end, at
@@ -96,6 +97,7 @@ static void rnbd_clt_io_done(void *priv, int err)
 	struct request *rq = priv;
 	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
 
+	trace_rnbd_clt_complete(rq, err);
 	if (req_op(rq) == REQ_OP_FLUSH)
 		rnbd_clt_flush_end(rq->q->queuedata, iu, err);
 	else if (!err && op_is_write(req_op(rq)))
@@ -212,6 +214,7 @@ static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 		req.data_len = io.bi_size;
 	}
 
+	trace_rnbd_clt_submit(rq, &io, queue);
 	err = rtrs_clt_request(dev->rtrs, &req);
 	if (likely(!err))
 		return BLK_STS_OK;

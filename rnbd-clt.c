@@ -43,6 +43,7 @@
 #include <linux/wait_bit.h>
 
 #include "rnbd-clt.h"
+#include "rnbd-clt-trace.h"
 
 #define RNBD_CLT_MINOR_BITS	6	/* the disk and 63 partitions */
 #define RNBD_CLT_FORCE_TIMEOUT	(5 * HZ)
@@ -507,6 +508,7 @@ static int rnbd_clt_dev_publish(struct rnbd_clt_dev *dev)
 	err = rnbd_clt_sysfs_add_dev(dev);
 	if (err)
 		return err;
+	trace_rnbd_clt_map(dev);
 	pr_info("%s (%s@%s): mapped, %llu sectors\n", dev->gd->disk_name,
 		dev->path, dev->sess->name, get_capacity(dev->gd));
 	rnbd_clt_dev_uevent(dev, KOBJ_ONLINE);
@@ -632,6 +634,7 @@ static void rnbd_clt_remove_work(struct work_struct *work)
 	struct rnbd_clt_dev *dev = container_of(work, struct rnbd_clt_dev,
 						remove_work);
 
+	trace_rnbd_clt_unmap(dev);
 	pr_info("%s (%s@%s): unmapped%s\n", dev->gd->disk_name, dev->path,
 		dev->sess->name, dev->forced ? " by force" : "");
 	rnbd_clt_dev_remove(dev);

@@ -25,6 +25,7 @@
 #include <linux/rcupdate.h>
 
 #include "rnbd-srv.h"
+#include "rnbd-srv-trace.h"
 
 static struct workqueue_struct *rnbd_srv_bh_wq;
 
@@ -32,6 +33,7 @@ static void rnbd_srv_io_finish(struct rnbd_srv_io *io, int err, size_t len)
 {
 	struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
 
+	trace_rnbd_srv_io_done(io, err);
 	rnbd_srv_order_end(&sess_dev->dev->order, &io->order);
 	/* the memory may be the next request's from here on */
 	rtrs_srv_respond(io->order.op, err, len);
@@ -276,6 +278,7 @@ static int rnbd_srv_io_begin(struct rnbd_srv_sess *sess,
 	}
 	io->sess_dev = sess_dev;
 	io->order.op = op;
+	io->chunk = req->chunk;
 	rnbd_srv_order_begin(&sess_dev->dev->order, &io->order, msg->sector,
 			     msg->bi_size >> SECTOR_SHIFT,
 			     rnbd_srv_op_changes(msg->rw & RNBD_OP_MASK));
@@ -302,6 +305,7 @@ int rnbd_srv_io_admit(struct rnbd_srv_sess *sess, struct rnbd_srv_io *io,
 	err = rnbd_io_decode(msg, req->msg, req->msg_len);
 	if (!err)
 		err = rnbd_srv_io_begin(sess, io, op, req);
+	trace_process_rdma(sess, req, msg, err);
 	if (unlikely(err))
 		pr_info_ratelimited("%s: refused I/O on device %u, rw %#x, %u bytes at sector %llu: %pe\n",
 				    sess->name, msg->device_id, msg->rw,

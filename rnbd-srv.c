@@ -22,6 +22,7 @@
 #include <linux/slab.h>
 
 #include "rnbd-srv.h"
+#include "rnbd-srv-trace.h"
 
 MODULE_DESCRIPTION("RDMA network block device, server");
 MODULE_LICENSE("GPL");
@@ -98,6 +99,7 @@ static int rnbd_srv_sess_info(struct rnbd_srv_sess *sess,
 		return -EINVAL;
 
 	WRITE_ONCE(sess->version, min(ver, RNBD_PROTO_VER_MAJOR));
+	trace_process_msg_sess_info(sess, ver);
 	rnbd_sess_info_encode(&rsp, RNBD_MSG_SESS_INFO_RSP,
 			      RNBD_PROTO_VER_MAJOR);
 	memcpy(req->data, &rsp, sizeof(rsp));
@@ -117,6 +119,7 @@ static int rnbd_srv_open(struct rnbd_srv_sess *sess, struct rtrs_srv_op *op,
 	if (rnbd_open_check(msg, req->msg_len) ||
 	    !rnbd_srv_wants(req, sizeof(rsp)))
 		return -EINVAL;
+	trace_process_msg_open(sess, msg);
 	err = rnbd_srv_dev_open(sess, msg, &lim);
 	if (err) {
 		pr_info_ratelimited("%s: could not open %*pE: %pe\n", sess->name,
@@ -141,6 +144,7 @@ static int rnbd_srv_close(struct rnbd_srv_sess *sess, struct rtrs_srv_op *op,
 	err = rnbd_close_decode(&id, req->msg, req->msg_len);
 	if (err)
 		return err;
+	trace_process_msg_close(sess, id);
 	/* One that is not open is as closed as can be. */
 	if (!rnbd_srv_dev_close(sess, id, op))
 		rtrs_srv_respond(op, 0, 0);
@@ -262,6 +266,7 @@ static int rnbd_srv_open_sess(struct rtrs_srv_sess *rtrs, void **priv)
 	kref_init(&sess->ref);
 	memcpy(sess->name, name, size);
 	*priv = sess;
+	trace_create_sess(sess);
 	return 0;
 }
 
@@ -269,6 +274,7 @@ static void rnbd_srv_close_sess(void *priv)
 {
 	struct rnbd_srv_sess *sess = priv;
 
+	trace_destroy_sess(sess);
 	rnbd_srv_dev_close_all(sess);
 	rnbd_srv_sess_put(sess);
 }

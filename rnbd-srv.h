@@ -157,6 +157,7 @@ struct rnbd_srv_sess_dev {
  * @order: its place among the device's requests
  * @msg: what the client wants, decoded and checked
  * @len: bytes to answer with if it succeeds
+ * @chunk: number of the request, for those who trace it
  * @work: answers it if it ended in hard interrupt context
  * @bio: carries it out
  * @bvec: its data
@@ -169,6 +170,7 @@ struct rnbd_srv_io {
 	struct rnbd_srv_order_entry	order;
 	struct rnbd_io			msg;
 	size_t				len;
+	u16				chunk;
 	struct work_struct		work;
 	struct bio			bio;
 	struct bio_vec			bvec;

@@ -24,6 +24,7 @@
 #include <linux/mm.h>
 
 #include "rtrs-clt.h"
+#include "rtrs-clt-trace.h"
 
 static void rtrs_clt_bad_answer(struct rtrs_clt_path *path, const char *what)
 {
@@ -166,6 +167,7 @@ static void rtrs_clt_answered(struct rtrs_clt_con *con, u32 payload, bool roll)
 			ib_inc_rkey(path->chunks[chunk].rkey);
 	rtrs_clt_count_cpu(io);
 	io->err = rtrs_clt_rsp_err(payload);
+	trace_rtrs_clt_response(path, chunk, io->err);
 	rtrs_clt_io_step(io, RTRS_CLT_IO_ANS);
 }
 
@@ -261,6 +263,7 @@ static void rtrs_clt_rkey_answered(struct rtrs_clt_rsp_buf *buf,
 	rtrs_clt_count_cpu(io);
 	con->path->chunks[chunk].rkey = le32_to_cpu(msg->rkey);
 	io->err = rtrs_clt_rsp_err(payload);
+	trace_rtrs_clt_response(con->path, chunk, io->err);
 	rtrs_clt_io_step(io, RTRS_CLT_IO_ANS);
 }
 
@@ -461,6 +464,7 @@ static int rtrs_clt_path_send(struct rtrs_clt_path *path,
 	if (!io->mr_used)
 		wait |= RTRS_CLT_IO_SENT;
 	rtrs_clt_count(path, req);
+	trace_rtrs_clt_request(path, req->chunk, req);
 	atomic_inc(&io->con->inflight);
 	atomic_set_release(&io->state, wait);
 	if (unlikely(rtrs_clt_io_post(path, io, req->chunk, nents, &reg)))
@@ -580,6 +584,7 @@ static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
 	struct rtrs_clt_req req = io->req;
 	int err;
 
+	trace_rtrs_clt_fail_over(io->con->path, req.chunk, &req);
 	rtrs_clt_io_unmap(io);
 	atomic_dec(&io->con->inflight);
 	atomic_set_release(&io->state, 0);

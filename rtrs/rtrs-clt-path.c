@@ -22,6 +22,7 @@
 #include <linux/sched/mm.h>
 
 #include "rtrs-clt.h"
+#include "rtrs-clt-trace.h"
 
 /* How long a server has to say that a connection is over. */
 #define RTRS_CLT_PART_MS	500
@@ -98,6 +99,7 @@ bool rtrs_clt_path_error(struct rtrs_clt_path *path)
 	if (!path->connect_err)
 		path->connect_err = -ECONNRESET;
 	if (path->state == RTRS_CLT_CONNECTED) {
+		trace_rtrs_rdma_error_recovery(path);
 		was_up = true;
 		rtrs_clt_move_locked(path, RTRS_CLT_DRAINING);
 		path->down_since = jiffies;
@@ -366,6 +368,7 @@ static void rtrs_clt_path_take_down(struct rtrs_clt_path *path)
 {
 	unsigned int cid, nr = path->sess->nr_cons;
 
+	trace_rtrs_clt_close_conns(path);
 	synchronize_rcu();
 	rtrs_hb_stop(&path->hb);
 	rtrs_clt_path_part(path);

@@ -23,6 +23,7 @@
 #include <linux/random.h>
 
 #include "rtrs-clt.h"
+#include "rtrs-clt-trace.h"
 
 #define RTRS_CLT_BACKOFF_MIN_MS		500
 #define RTRS_CLT_BACKOFF_MAX_MS		3000
@@ -175,6 +176,7 @@ void rtrs_clt_reconnect_work(struct work_struct *work)
 	bool patient = READ_ONCE(path->attempts) % 4 == 3;
 	int err;
 
+	trace_rtrs_clt_reconnect_work(path);
 	err = rtrs_clt_path_connect(path, patient ? RTRS_CLT_PATIENT_ANSWER_MS :
 						    RTRS_CLT_RETRY_ANSWER_MS);
 	if (err > 0)

@@ -37,6 +37,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include "rtrs-srv.h"
+#include "rtrs-srv-trace.h"
 
 /* The work requests of an answer, in the order they are posted in. */
 struct rtrs_srv_chain {
@@ -260,6 +261,7 @@ static void rtrs_srv_op_answer(struct rtrs_srv_op *op, int err, size_t len)
 	bool rolled = op->invalidated && op->path->roll;
 	bool inv = op->rd.need_inval && !rolled;
 	struct rtrs_srv_chain chain;
+	size_t carried = len;
 
 	chain.end = &chain.first;
 	rtrs_srv_sync_for_device(op, len);
@@ -276,6 +278,7 @@ static void rtrs_srv_op_answer(struct rtrs_srv_op *op, int err, size_t len)
 		type = RTRS_IMM_IO_RSP_ROLL;
 	}
 	op->cqe.done = rtrs_srv_op_done;
+	trace_send_io_resp_imm(op, type, err, carried);
 	rtrs_srv_chain_rsp(&chain, op, rtrs_imm_io_rsp(type, op->nr, err), len);
 
 	err = ib_post_send(op->con->c.qp, chain.first, NULL);
@@ -316,6 +319,7 @@ static void rtrs_srv_op_fill_req(const struct rtrs_srv_op *op,
 				 struct rtrs_srv_req *req)
 {
 	*req = (struct rtrs_srv_req) {
+		.chunk		= op->nr,
 		.dir		= op->dir,
 		.msg		= op->msg,
 		.msg_len	= min_t(size_t, op->off - op->usr_off,
@@ -608,6 +612,7 @@ int rtrs_srv_io_request(struct rtrs_srv_con *con, u32 payload)
 	bool start = false;
 	int err = 0;
 
+	trace_rtrs_srv_request(con, nr, off);
 	if (unlikely(nr >= path->queue_depth))
 		return -EPROTO;
 	op = &path->ops[nr];

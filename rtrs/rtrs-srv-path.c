@@ -31,6 +31,7 @@
 #include <linux/slab.h>
 
 #include "rtrs-srv.h"
+#include "rtrs-srv-trace.h"
 
 /* How long a client waits for its old session of the same name to end. */
 #define RTRS_SRV_NAME_TIMEOUT	(10 * HZ)
@@ -60,6 +61,7 @@ static bool rtrs_srv_path_set_state(struct rtrs_srv_path *path,
 			return false;
 		}
 	} while (!try_cmpxchg(&path->state, &old, new));
+	trace_rtrs_srv_path_state(path, new);
 	return true;
 }
 

@@ -307,6 +307,7 @@ struct rtrs_srv_op;
 
 /**
  * struct rtrs_srv_req - a client's request, as handed to the server's user
+ * @chunk: number of the chunk it came in, by which the client knows it, too
  * @dir: DMA_TO_DEVICE: the client wrote @data; DMA_FROM_DEVICE: the user is to
  *	fill it
  * @msg: a private copy of the user message, aligned for any type
@@ -321,6 +322,7 @@ struct rtrs_srv_op;
  * then nobody but the client has any business with it. @msg is safe throughout.
  */
 struct rtrs_srv_req {
+	u16			chunk;
 	enum dma_data_direction	dir;
 	const void		*msg;
 	size_t			msg_len;
