@@ -135,10 +135,12 @@ static struct rtrs_clt_io *rtrs_clt_claim(struct rtrs_clt_con *con, u32 chunk)
 }
 
 /* Answers are best dealt with where the request was made. */
-static void rtrs_clt_count_cpu(struct rtrs_clt_io *io)
+static void rtrs_clt_count_answer(const struct rtrs_clt_io *io)
 {
 	struct rtrs_clt_stats __percpu *stats = io->con->path->stats;
 
+	if (static_branch_unlikely(&rtrs_clt_latency_key))
+		rtrs_clt_latency_answered(io);
 	if (likely(io->cpu == raw_smp_processor_id()))
 		return;
 	this_cpu_inc(stats->migrated_to);
@@ -165,7 +167,7 @@ static void rtrs_clt_answered(struct rtrs_clt_con *con, u32 payload, bool roll)
 	if (roll)
 		path->chunks[chunk].rkey =
 			ib_inc_rkey(path->chunks[chunk].rkey);
-	rtrs_clt_count_cpu(io);
+	rtrs_clt_count_answer(io);
 	io->err = rtrs_clt_rsp_err(payload);
 	trace_rtrs_clt_response(path, chunk, io->err);
 	rtrs_clt_io_step(io, RTRS_CLT_IO_ANS);
@@ -260,7 +262,7 @@ static void rtrs_clt_rkey_answered(struct rtrs_clt_rsp_buf *buf,
 	io = rtrs_clt_claim(con, chunk);
 	if (unlikely(!io))
 		return;
-	rtrs_clt_count_cpu(io);
+	rtrs_clt_count_answer(io);
 	con->path->chunks[chunk].rkey = le32_to_cpu(msg->rkey);
 	io->err = rtrs_clt_rsp_err(payload);
 	trace_rtrs_clt_response(con->path, chunk, io->err);
@@ -465,6 +467,8 @@ static int rtrs_clt_path_send(struct rtrs_clt_path *path,
 		wait |= RTRS_CLT_IO_SENT;
 	rtrs_clt_count(path, req);
 	trace_rtrs_clt_request(path, req->chunk, req);
+	if (static_branch_unlikely(&rtrs_clt_latency_key))
+		io->posted_ns = ktime_get_ns();
 	atomic_inc(&io->con->inflight);
 	atomic_set_release(&io->state, wait);
 	if (unlikely(rtrs_clt_io_post(path, io, req->chunk, nents, &reg)))

@@ -521,7 +521,9 @@ struct rtrs_clt_path *rtrs_clt_path_alloc(struct rtrs_clt_sess *sess,
 	path->addr = *addr;
 	path->cons = kcalloc(sess->nr_cons, sizeof(*path->cons), GFP_KERNEL);
 	path->stats = alloc_percpu(struct rtrs_clt_stats);
-	if (!path->cons || !path->stats) {
+	path->latency = alloc_percpu(struct rtrs_clt_latency);
+	if (!path->cons || !path->stats || !path->latency) {
+		free_percpu(path->latency);
 		free_percpu(path->stats);
 		kfree(path->cons);
 		kfree(path);

@@ -314,6 +314,7 @@ static void rtrs_clt_path_release(struct kobject *kobj)
 {
 	struct rtrs_clt_path *path = rtrs_clt_kobj_path(kobj);
 
+	free_percpu(path->latency);
 	free_percpu(path->stats);
 	kfree(path->cons);
 	kfree(path);
@@ -334,11 +335,15 @@ const struct kobj_type rtrs_clt_path_ktype = {
 int rtrs_clt_path_sysfs_add(struct rtrs_clt_path *path)
 {
 	char src[RTRS_ADDR_STRLEN], dst[RTRS_ADDR_STRLEN];
+	int err;
 
 	rtrs_addr_to_str(&path->addr.src, src, sizeof(src));
 	rtrs_addr_to_str(&path->addr.dst, dst, sizeof(dst));
-	return kobject_add(&path->kobj, path->sess->paths_kobj, "%s@%s", src,
-			   dst);
+	err = kobject_add(&path->kobj, path->sess->paths_kobj, "%s@%s", src,
+			  dst);
+	if (!err)
+		rtrs_clt_debugfs_add_path(path);
+	return err;
 }
 
 /**
@@ -347,6 +352,7 @@ int rtrs_clt_path_sysfs_add(struct rtrs_clt_path *path)
  */
 void rtrs_clt_path_sysfs_del(struct rtrs_clt_path *path)
 {
+	rtrs_clt_debugfs_del_path(path);
 	if (path->kobj.state_in_sysfs)
 		kobject_del(&path->kobj);
 }
@@ -369,6 +375,7 @@ int rtrs_clt_sess_sysfs_add(struct rtrs_clt_sess *sess)
 		device_del(&sess->dev);
 		return -ENOMEM;
 	}
+	rtrs_clt_debugfs_add_sess(sess);
 	return 0;
 }
 
@@ -378,24 +385,30 @@ int rtrs_clt_sess_sysfs_add(struct rtrs_clt_sess *sess)
  */
 void rtrs_clt_sess_sysfs_del(struct rtrs_clt_sess *sess)
 {
+	rtrs_clt_debugfs_del_sess(sess);
 	kobject_put(sess->paths_kobj);
 	device_del(&sess->dev);
 }
 
 /**
- * rtrs_clt_sysfs_init() - register the class
+ * rtrs_clt_sysfs_init() - register the class, and have a folder in debugfs
  *
  * Return: 0 or a negative errno.
  */
 int rtrs_clt_sysfs_init(void)
 {
-	return class_register(&rtrs_clt_class);
+	int err = class_register(&rtrs_clt_class);
+
+	if (!err)
+		rtrs_clt_debugfs_init();
+	return err;
 }
 
 /**
- * rtrs_clt_sysfs_exit() - unregister the class
+ * rtrs_clt_sysfs_exit() - undo rtrs_clt_sysfs_init()
  */
 void rtrs_clt_sysfs_exit(void)
 {
+	rtrs_clt_debugfs_exit();
 	class_unregister(&rtrs_clt_class);
 }

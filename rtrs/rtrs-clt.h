@@ -12,6 +12,8 @@
 #define RTRS_CLT_H
 
 #include <linux/device.h>
+#include <linux/jump_label.h>
+#include <linux/ktime.h>
 #include <linux/mutex.h>
 #include <linux/rculist.h>
 #include <linux/wait.h>
@@ -80,6 +82,7 @@ enum rtrs_clt_io_state {
  * @err: what the server answered; valid once ANS is clear
  * @con: connection it was sent on
  * @cpu: where it was sent
+ * @posted_ns: when, if latency is measured
  * @mr: region for data the device cannot gather, or has to write to
  * @mr_used: @mr is registered, and has to be invalidated before the request ends
  * @mapped: req.sg is DMA mapped
@@ -97,6 +100,7 @@ struct rtrs_clt_io {
 	int			err;
 	struct rtrs_clt_con	*con;
 	unsigned int		cpu;
+	u64			posted_ns;
 	struct ib_mr		*mr;
 	bool			mr_used;
 	bool			mapped;
@@ -174,6 +178,19 @@ struct rtrs_clt_stats {
 	atomic64_t	migrated_from;
 };
 
+/* Requests that take about twenty minutes or longer are in the last one. */
+#define RTRS_CLT_LATENCY_BUCKETS	40
+
+/**
+ * struct rtrs_clt_latency - how long requests of a path took, per CPU
+ * @reads: how many took 2^i ns up to twice that
+ * @writes: the same
+ */
+struct rtrs_clt_latency {
+	u64	reads[RTRS_CLT_LATENCY_BUCKETS];
+	u64	writes[RTRS_CLT_LATENCY_BUCKETS];
+};
+
 /**
  * struct rtrs_clt_path - a path of a session
  * @sess: the session that owns it
@@ -186,6 +203,7 @@ struct rtrs_clt_stats {
  * @chunk_bits: bits of a chunk number in an immediate
  * @max_sge: pieces of data that a write may gather
  * @stats: per CPU
+ * @latency: per CPU
  * @hb: heartbeat, from connected to drained
  * @entry: in the session's list; RCU
  * @pd: protection domain of the path alone: no other path's peer can use a key
@@ -223,6 +241,7 @@ struct rtrs_clt_stats {
  * @hca_name: device it was on when it was last connected
  * @hca_port: port of that device
  * @rsp: what cid 0 was accepted with
+ * @debugfs: its folder in debugfs
  * @kobj: its folder in sysfs, and its lifetime
  */
 struct rtrs_clt_path {
@@ -235,6 +254,7 @@ struct rtrs_clt_path {
 	unsigned int			chunk_bits;
 	unsigned int			max_sge;
 	struct rtrs_clt_stats __percpu	*stats;
+	struct rtrs_clt_latency __percpu *latency;
 	struct rtrs_hb			hb;
 	struct list_head		entry;
 
@@ -273,6 +293,7 @@ struct rtrs_clt_path {
 	char				hca_name[IB_DEVICE_NAME_MAX];
 	u32				hca_port;
 	struct rtrs_conn_rsp		rsp;
+	struct dentry			*debugfs;
 	struct kobject			kobj;
 };
 
@@ -318,6 +339,7 @@ struct rtrs_clt_path {
  * @name: for life
  * @dev: its folder in sysfs, and its lifetime
  * @paths_kobj: folder for the paths' folders
+ * @debugfs: its folder in debugfs
  */
 struct rtrs_clt_sess {
 	struct list_head		paths;
@@ -358,6 +380,7 @@ struct rtrs_clt_sess {
 	char				name[RTRS_SESSNAME_LEN];
 	struct device			dev;
 	struct kobject			*paths_kobj;
+	struct dentry			*debugfs;
 };
 
 /**
@@ -465,6 +488,17 @@ extern const struct rtrs_clt_policy *const rtrs_clt_default_policy;
 
 /* rtrs-clt-stats.c */
 extern const struct attribute_group rtrs_clt_stats_group;
+
+/* rtrs-clt-latency.c */
+DECLARE_STATIC_KEY_FALSE(rtrs_clt_latency_key);
+
+void rtrs_clt_latency_answered(const struct rtrs_clt_io *io);
+void rtrs_clt_debugfs_add_sess(struct rtrs_clt_sess *sess);
+void rtrs_clt_debugfs_del_sess(struct rtrs_clt_sess *sess);
+void rtrs_clt_debugfs_add_path(struct rtrs_clt_path *path);
+void rtrs_clt_debugfs_del_path(struct rtrs_clt_path *path);
+void rtrs_clt_debugfs_init(void);
+void rtrs_clt_debugfs_exit(void);
 
 /* rtrs-clt-sysfs.c */
 int rtrs_clt_sysfs_init(void);
