@@ -14,9 +14,10 @@ rnbd-server-y	:= rnbd-srv.o rnbd-srv-io.o rnbd-srv-order.o rnbd-srv-dev.o \
 CFLAGS_rnbd-clt-trace.o	:= -I$(src)
 CFLAGS_rnbd-srv-trace.o	:= -I$(src)
 
+# Built in, they are initialised in this order.
+obj-$(CONFIG_BLK_DEV_RNBD)		+= rtrs/
 obj-$(CONFIG_BLK_DEV_RNBD_CLIENT)	+= rnbd-client.o
 obj-$(CONFIG_BLK_DEV_RNBD_SERVER)	+= rnbd-server.o
-obj-$(CONFIG_BLK_DEV_RNBD)		+= rtrs/
 
 else
 
@@ -55,11 +56,20 @@ test-long: rig
 bench: rig
 	tools/testing/bench/bench
 
+# Put the drivers into a kernel source.
+intree:
+	tools/testing/intree.sh $(KSRC)
+
+docs:
+	$(VM)/setup
+	tools/testing/docs.sh
+
 check:
 	$(VM)/setup
 	tools/testing/check.sh
 
-.PHONY: modules modules_install clean rig demo test test-long bench check
+.PHONY: modules modules_install clean rig demo test test-long bench intree docs \
+	check
 .DEFAULT_GOAL := modules
 
 endif

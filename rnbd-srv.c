@@ -354,5 +354,6 @@ static void __exit rnbd_srv_exit(void)
 	synchronize_rcu_tasks();
 }
 
-module_init(rnbd_srv_init);
+/* Built in, the connection manager is initialised after most drivers. */
+late_initcall(rnbd_srv_init);
 module_exit(rnbd_srv_exit);

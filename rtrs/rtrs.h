@@ -40,12 +40,13 @@ struct rtrs_path_addr {
 #define RTRS_ADDR_STRLEN 56
 
 /**
- * rtrs_path_addr_parse() - read ``[src@]dst`` or ``src,dst``
+ * rtrs_path_addr_parse() - read a destination, with or without a source
  * @str: NUL terminated text
  * @port: port of the destination, CPU byte order
  * @addr: filled on success
  *
- * An address is ``ip:<IPv4>``, ``ip:<IPv6>`` or ``gid:<GID>``.
+ * That is a destination alone, source and destination with an at sign between
+ * them, or with a comma. An address is ``ip:<IPv4>``, ``ip:<IPv6>`` or ``gid:<GID>``.
  *
  * Context: any.
  * Return: 0; -EPROTONOSUPPORT for a destination without ``ip:`` or ``gid:``;
@@ -335,7 +336,7 @@ struct rtrs_srv_req {
  * @max_msg_len: the longest user message it knows, bytes
  * @op_size: bytes that it needs for each request, see rtrs_srv_op_priv()
  * @open_sess: a session has its first established path; returns 0 and sets
- *	*priv, or a negative errno to refuse the session. Process context.
+ *	``*priv``, or a negative errno to refuse the session. Process context.
  * @close_sess: the session's last established path has ended. No request() runs
  *	or will run with this priv; requests that were not answered yet are
  *	orphans, and are still to be answered. Process context; must not wait for

@@ -123,6 +123,8 @@ else
 	echo "# shellcheck is not installed: left out"
 fi
 
+"$here/docs.sh" > "$copy/out" 2>&1
+result 'the documentation is built without a warning' $? "$copy/out"
 
 echo "1..$((passed + failed))"
 echo "$passed passed, $failed failed"
