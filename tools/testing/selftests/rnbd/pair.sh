@@ -32,7 +32,8 @@ pair_up()
 # Leave a request in a folder for whoever looks there; prints what it printed.
 ask()		# folder seconds text
 {
-	local base=/run/share/$1/$((++asked))
+	# also one of its own for who asks in a subshell
+	local base=/run/share/$1/$BASHPID.$((++asked))
 
 	echo "$3" > "$base.tmp"
 	mv "$base.tmp" "$base.cmd"

@@ -1,0 +1,130 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# An administrator's day, on two machines: a disk is mapped and used, grows while
+# it is mounted, gets a second path; one of its I/Os is watched on both machines;
+# it becomes half of a RAID-1 over two servers, one of which dies under load, comes
+# back, and is resynchronised. Each step is that of Documentation/admin-guide.
+#
+# The other half's server is the client's own machine, over a network device of
+# its own.
+#
+# PAIR: --mem 1G
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/pair.sh"
+
+tracing=/sys/kernel/tracing
+
+size_is()	# disk bytes
+{
+	[ "$(size_of "$1")" = "$2" ]
+}
+
+state_is()	# disk state
+{
+	[ "$(disk_attr "$1" state)" = "$2" ]
+}
+
+# The server's volume, so many MiB of its disk.
+volume()	# load|create megabytes
+{
+	local table="0 $(($2 << 11)) linear /dev/vda 0"
+
+	srv "modprobe dm_mod
+	if [ $1 = create ]; then
+		dmsetup create vol --table '$table'
+	else
+		dmsetup load vol --table '$table' && dmsetup resume vol
+	fi"
+}
+
+pair_up
+rxe_up 3
+check 'the server is up' server_is_up
+check 'it has a volume' volume create 64
+check 'its modules' srv 'rnbd_server_args=dev_search_path=/dev load_server'
+check 'the client loads' load_client
+
+# --- a disk ---------------------------------------------------------------------------
+
+check 'map' map_disk day dm-0 "$(path 1)"
+disk=$dev
+check 'mkfs' mkfs.ext4 -q "/dev/$disk"
+check 'mount' mount "/dev/$disk" /mnt
+check 'a tree goes in' cp -r "$(dirname "$0")" /mnt/tree
+check 'the volume grows' volume load 96
+check 'the client sees it' wait_for 3 size_is "$disk" $((96 << 20))
+check 'so does the file system' resize2fs "/dev/$disk"
+check 'there is room' dd if=/dev/zero of=/mnt/large bs=1M count=50 conv=fsync status=none
+check_write 'a second path' 0 $RTRS_CLT/day/add_path "$(addrs 2)"
+check_write 'used in turn' 0 $RTRS_CLT/day/mpath_policy round-robin
+check 'both are used' eval 'dd if=/dev/$disk of=/dev/null bs=64k count=100 iflag=direct status=none
+	[ "$(cut -d" " -f1 "$(clt_path day 2)/stats/rdma")" -ge 50 ]'
+
+# --- a look inside ---------------------------------------------------------------------
+
+srv "echo 1 > $tracing/events/rnbd_srv/enable; echo 1 > $tracing/events/rtrs_srv/enable"
+echo 1 > $tracing/events/rnbd_clt/enable
+echo 1 > $tracing/events/rtrs_clt/enable
+check_write 'measure latency' 0 /sys/kernel/debug/rtrs-client/enable_latency 1
+dd if="/dev/$disk" of=/dev/null bs=4k count=1 skip=5000 iflag=direct status=none
+echo 0 > $tracing/events/enable
+chunk=$(sed -n 's/.*rnbd_clt_submit: .*chunk \([0-9]*\), .*at sector 40000, .*/\1/p' $tracing/trace)
+check 'an I/O on the client' test -n "$chunk"
+steps()
+{
+	sed -n "s/.* [0-9.][0-9.]*: \([a-z_]*\): [^ ]*: chunk $chunk,.*/\1/p" | xargs
+}
+is 'from submit to complete' "$(steps < $tracing/trace)" \
+	'rnbd_clt_submit rtrs_clt_request rtrs_clt_response rnbd_clt_complete'
+is 'the same on the server' "$(srv "cat $tracing/trace" | steps)" \
+	'rtrs_srv_request process_rdma rnbd_srv_io_done send_io_resp_imm'
+check 'how long it took' grep '^[0-9]* [0-9]* 1 0$' /sys/kernel/debug/rtrs-client/day/*/latency
+check_write 'enough of that' 0 /sys/kernel/debug/rtrs-client/enable_latency 0
+srv "echo 0 > $tracing/events/enable"
+check 'umount' umount /mnt
+check 'fsck' fsck.ext4 -fn "/dev/$disk"
+
+# --- RAID-1 over two servers ---------------------------------------------------------------
+
+rnbd_server_args=dev_search_path=/dev
+check 'another server' load_server
+ram_disks 1 96
+check 'its disk' map_disk half ram0 "$(path 3)"
+half=$dev
+# So that a dead server is missed for a few seconds only.
+check_write 'a faster heartbeat' 0 $RTRS_CLT/day/hb_interval_ms 1000
+check_write 'that gives up sooner' 0 $RTRS_CLT/day/hb_missed_max 3
+modprobe raid1
+check 'RAID-1' mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --bitmap=internal \
+	--metadata=1.2 "/dev/$disk" "/dev/$half"
+synced()
+{
+	grep -q '\[UU\]' /proc/mdstat && ! grep -qE 'recovery|resync' /proc/mdstat
+}
+check 'both halves work' wait_for 120 synced
+fio_start md0 --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=64m --io_size=4m --rate_iops=100
+sleep 3
+check 'one server dies' end_server
+check 'its half is given up' wait_for 30 grep -qE '\[(_U|U_)\]' /proc/mdstat
+check 'I/O goes on' fio_runs
+sleep 2
+check 'the server boots again' start_server
+check 'it is up' server_is_up
+check 'it has its volume' volume create 96
+check 'its modules' srv 'rnbd_server_args=dev_search_path=/dev load_server'
+check 'the disk is open again' wait_for 20 state_is "$disk" open
+check 'the half comes back' eval 'mdadm /dev/md0 --fail detached --remove detached
+	mdadm /dev/md0 --remove "/dev/$disk"; mdadm /dev/md0 --re-add "/dev/$disk"'
+check 'and is resynchronised' wait_for 120 synced
+check 'no error, no wrong block' fio_end
+check 'the array is stopped' mdadm --stop /dev/md0
+# Behind the superblock, which says who is who.
+halves()
+{
+	cmp -i $((8 << 20)) "/dev/$disk" "/dev/$half"
+}
+drop_caches
+check 'both halves are the same' halves
+check 'unmap' unmap_all
+pair_finish
