@@ -7,8 +7,8 @@
  * does not know the id: I/O fails at once then, and a work item tells userspace,
  * and opens it again when the session is back, for as long as it takes. The new
  * answer may say another size or other limits, which are taken over, but not
- * another block size: then the device stays closed. The same happens when the
- * server sends word that the device has changed (USER_EVENT), but for the loss.
+ * another block size: then the device stays closed. When the server sends word
+ * that a device has changed (USER_EVENT) it is asked in the same way for its size.
  *
  * If an administrator has asked for it, a device that is lost with its session is
  * held for a while instead: its queue is quiesced, what was under way goes back
@@ -247,6 +247,8 @@ static void rnbd_clt_dev_evict(struct rnbd_clt_dev *dev)
  * @dev: the device; nothing happens unless it is open, since whoever opens it learns
  *	that anyway
  *
+ * A server that asks for it all the time has its way once a second.
+ *
  * Context: any, with the session's lock held.
  */
 void rnbd_clt_dev_look_again(struct rnbd_clt_dev *dev)
@@ -255,7 +257,8 @@ void rnbd_clt_dev_look_again(struct rnbd_clt_dev *dev)
 	if (dev->state != RNBD_CLT_DEV_OPEN)
 		return;
 	dev->look_due = true;
-	mod_delayed_work(rnbd_clt_wq, &dev->recover_work, 0);
+	queue_delayed_work(rnbd_clt_wq, &dev->recover_work,
+			   time_before(jiffies, dev->looked + HZ) ? HZ : 0);
 }
 
 /**
@@ -380,23 +383,32 @@ static void rnbd_clt_dev_set_size(struct rnbd_clt_dev *dev, u64 sectors)
 
 	sectors = rnbd_clt_whole_blocks(sectors, block_size);
 	if (sectors < was)
-		pr_warn("%s (%s@%s): shrinks from %llu to %llu sectors\n",
-			dev->gd->disk_name, dev->path, dev->sess->name, was,
-			sectors);
+		pr_warn_ratelimited("%s (%s@%s): shrinks from %llu to %llu sectors\n",
+				    dev->gd->disk_name, dev->path,
+				    dev->sess->name, was, sectors);
 	set_capacity_and_notify(dev->gd, sectors);
 }
 
 /* Holders of the disk can bear anything to change but its blocks. */
+static bool rnbd_clt_dev_same_blocks(struct rnbd_clt_dev *dev,
+				     const struct rnbd_dev_limits *rsp)
+{
+	unsigned int block_size = queue_logical_block_size(dev->gd->queue);
+
+	if (rsp->logical_block_size == block_size)
+		return true;
+	pr_err("%s (%s@%s): closed, block size is %u bytes now, was %u\n",
+	       dev->gd->disk_name, dev->path, dev->sess->name,
+	       rsp->logical_block_size, block_size);
+	return false;
+}
+
 static int rnbd_clt_dev_take_over(struct rnbd_clt_dev *dev,
 				  const struct rnbd_dev_limits *rsp)
 {
-	struct request_queue *q = dev->gd->queue;
 	int err;
 
-	if (rsp->logical_block_size != queue_logical_block_size(q)) {
-		pr_err("%s (%s@%s): closed, block size is %u bytes now, was %u\n",
-		       dev->gd->disk_name, dev->path, dev->sess->name,
-		       rsp->logical_block_size, queue_logical_block_size(q));
+	if (!rnbd_clt_dev_same_blocks(dev, rsp)) {
 		dev->unfit = true;
 		return -EINVAL;
 	}
@@ -466,15 +478,32 @@ int rnbd_clt_reopen(struct rnbd_clt_dev *dev)
 /* It is open on the server, but not for us any more. */
 static void rnbd_clt_dev_renounce(struct rnbd_clt_dev *dev)
 {
-	rnbd_clt_send_close(dev->rtrs, dev->device_id);
+	rnbd_clt_dev_close_remote(dev);
 	spin_lock_irq(&dev->sess->lock);
 	dev->disowned |= rnbd_clt_dev_lost(dev, false);
+	spin_unlock_irq(&dev->sess->lock);
+}
+
+/* The server may have taken its OPEN for heard. So again, unless the session is lost. */
+static void rnbd_clt_dev_look_failed(struct rnbd_clt_dev *dev, int err)
+{
+	if (err == -ECONNABORTED)
+		return;
+	pr_warn_ratelimited("%s (%s@%s): has changed, but the server does not say how: %pe\n",
+			    dev->gd->disk_name, dev->path, dev->sess->name,
+			    ERR_PTR(err));
+	spin_lock_irq(&dev->sess->lock);
+	rnbd_clt_dev_look_again(dev);
 	spin_unlock_irq(&dev->sess->lock);
 }
 
 /*
  * OPEN of what is open changes nothing on the server. If it is not open there any
  * more, its requests fail and say so; it is an administrator's to have it again.
+ *
+ * Of what the answer says only the size is taken over at once: other limits are
+ * not to change under I/O, and to wait until there is none could take as long as
+ * requests are held. They are when the device is opened next.
  */
 static void rnbd_clt_dev_look(struct rnbd_clt_dev *dev)
 {
@@ -484,20 +513,18 @@ static void rnbd_clt_dev_look(struct rnbd_clt_dev *dev)
 	guard(mutex)(&dev->open_lock);
 	if (READ_ONCE(dev->state) != RNBD_CLT_DEV_OPEN)
 		return;
+	dev->looked = jiffies;
 	err = rnbd_clt_send_open(dev->rtrs, dev->path, dev->access_mode, true,
 				 &rsp);
-	if (err) {
-		/* a session that is lost asks when it is back */
-		if (err != -ECONNABORTED)
-			pr_warn("%s (%s@%s): has changed, but the server does not say how: %pe\n",
-				dev->gd->disk_name, dev->path, dev->sess->name,
-				ERR_PTR(err));
-		return;
-	}
-	if (rsp.device_id != dev->device_id)
+	if (err)
+		rnbd_clt_dev_look_failed(dev, err);
+	else if (rsp.device_id != dev->device_id ||
+		 dev->losses != READ_ONCE(dev->sess->losses))
 		rnbd_clt_send_close(dev->rtrs, rsp.device_id);
-	else if (!rnbd_clt_limits_ok(&rsp) || rnbd_clt_dev_take_over(dev, &rsp))
+	else if (!rnbd_clt_dev_same_blocks(dev, &rsp))
 		rnbd_clt_dev_renounce(dev);
+	else
+		rnbd_clt_dev_set_size(dev, rsp.nsectors);
 }
 
 /*

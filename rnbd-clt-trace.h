@@ -14,22 +14,7 @@
 #include <linux/tracepoint.h>
 
 #include "rnbd-clt.h"
-
-#define rnbd_clt_show_op(rw)					\
-	__print_symbolic((rw) & RNBD_OP_MASK,			\
-		{ RNBD_OP_READ,		"read" },		\
-		{ RNBD_OP_WRITE,	"write" },		\
-		{ RNBD_OP_FLUSH,	"flush" },		\
-		{ RNBD_OP_DISCARD,	"discard" },		\
-		{ RNBD_OP_SECURE_ERASE,	"secure erase" },	\
-		{ RNBD_OP_WRITE_ZEROES,	"write zeroes" })
-
-#define rnbd_clt_show_flags(rw)					\
-	__print_flags((rw) & ~RNBD_OP_MASK, "|",		\
-		{ RNBD_F_SYNC,		"sync" },		\
-		{ RNBD_F_FUA,		"fua" },		\
-		{ RNBD_F_PREFLUSH,	"preflush" },		\
-		{ RNBD_F_NOUNMAP,	"nounmap" })
+#include "rnbd-trace.h"
 
 DECLARE_EVENT_CLASS(rnbd_clt_dev_class,
 	TP_PROTO(const struct rnbd_clt_dev *dev),
@@ -93,8 +78,8 @@ TRACE_EVENT(rnbd_clt_submit,
 	),
 	TP_printk("%s: chunk %d, device %u, %s (%s), %u bytes at sector %llu, queue %u",
 		  __get_str(disk), __entry->chunk, __entry->device_id,
-		  rnbd_clt_show_op(__entry->rw),
-		  rnbd_clt_show_flags(__entry->rw), __entry->bytes,
+		  rnbd_show_op(__entry->rw),
+		  rnbd_show_flags(__entry->rw), __entry->bytes,
 		  __entry->sector, __entry->queue)
 );
 

@@ -144,7 +144,7 @@ static void rnbd_clt_event(void *priv, u32 payload)
 
 	spin_lock_irqsave(&sess->lock, flags);
 	/* for a device that has been opened, and does not know its id yet */
-	sess->events++;
+	WRITE_ONCE(sess->events, sess->events + 1);
 	list_for_each_entry(dev, &sess->devs, node)
 		if ((dev->device_id & RNBD_EVENT_ID_MASK) == payload)
 			rnbd_clt_dev_look_again(dev);

@@ -136,6 +136,7 @@ struct rnbd_clt_sess {
  * @offline_due: userspace is to be told that it is lost
  * @reopen_due: it is to be opened again
  * @look_due: the server is to be asked what it is now
+ * @looked: jiffies, when it was asked last
  * @disowned: the server has closed it: an administrator is to remap it
  * @stale: it lost acknowledged writes: it is of no use to anybody
  * @unfit: what the server has by its name now cannot be used for it
@@ -190,6 +191,7 @@ struct rnbd_clt_dev {
 	bool			offline_due;
 	bool			reopen_due;
 	bool			look_due;
+	unsigned long		looked;
 	bool			disowned;
 	bool			stale;
 	bool			unfit;

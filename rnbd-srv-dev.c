@@ -306,21 +306,17 @@ static bool rnbd_srv_bdev_gone(struct block_device *bdev)
 	       test_bit(GD_DEAD, &bdev->bd_disk->state);
 }
 
-/* A client that cannot be told now is told at the next look. */
+/* Again with each look, until an OPEN of the client says that it knows. */
 static void rnbd_srv_tell_size(struct rnbd_srv_sess_dev *sess_dev)
 {
 	u64 now = bdev_nr_sectors(sess_dev->bdev);
-	int err;
 
-	if (now == sess_dev->told)
+	if (now == sess_dev->told ||
+	    rtrs_srv_send_event(sess_dev->sess->rtrs, sess_dev->id) != -EOPNOTSUPP)
 		return;
-	err = rtrs_srv_send_event(sess_dev->sess->rtrs, sess_dev->id);
-	if (err && err != -EOPNOTSUPP)
-		return;
-	pr_info_ratelimited("%s: %s has %llu sectors now, had %llu%s\n",
+	pr_info_ratelimited("%s: %s has %llu sectors now, had %llu, which the client cannot be told\n",
 			    sess_dev->sess->name, sess_dev->dev->name, now,
-			    sess_dev->told,
-			    err ? ", which the client cannot be told" : "");
+			    sess_dev->told);
 	sess_dev->told = now;
 }
 
@@ -401,20 +397,26 @@ static void rnbd_srv_limits(struct rnbd_srv_sess_dev *sess_dev,
 	sess_dev->told = lim->nsectors;
 }
 
-/* A client opens again, after a reconnect, what it has open. */
+/* A client opens again, after a reconnect or an event, what it has open. */
 static bool rnbd_srv_is_open(struct rnbd_srv_sess *sess, const char *dev_name,
 			     struct rnbd_dev_limits *lim)
 {
 	struct rnbd_srv_sess_dev *sess_dev;
 	unsigned long id;
+	u64 told;
 
 	lockdep_assert_held(&rnbd_srv_lock);
 
 	xa_for_each(&sess->devs, id, sess_dev) {
-		if (!strcmp(sess_dev->dev_name, dev_name)) {
-			rnbd_srv_limits(sess_dev, lim);
-			return true;
-		}
+		if (strcmp(sess_dev->dev_name, dev_name))
+			continue;
+		told = sess_dev->told;
+		rnbd_srv_limits(sess_dev, lim);
+		if (told != sess_dev->told)
+			pr_info_ratelimited("%s: %s has %llu sectors now, had %llu\n",
+					    sess->name, sess_dev->dev->name,
+					    sess_dev->told, told);
+		return true;
 	}
 	return false;
 }

@@ -14,22 +14,7 @@
 #include <linux/tracepoint.h>
 
 #include "rnbd-srv.h"
-
-#define rnbd_srv_show_op(rw)					\
-	__print_symbolic((rw) & RNBD_OP_MASK,			\
-		{ RNBD_OP_READ,		"read" },		\
-		{ RNBD_OP_WRITE,	"write" },		\
-		{ RNBD_OP_FLUSH,	"flush" },		\
-		{ RNBD_OP_DISCARD,	"discard" },		\
-		{ RNBD_OP_SECURE_ERASE,	"secure erase" },	\
-		{ RNBD_OP_WRITE_ZEROES,	"write zeroes" })
-
-#define rnbd_srv_show_flags(rw)					\
-	__print_flags((rw) & ~RNBD_OP_MASK, "|",		\
-		{ RNBD_F_SYNC,		"sync" },		\
-		{ RNBD_F_FUA,		"fua" },		\
-		{ RNBD_F_PREFLUSH,	"preflush" },		\
-		{ RNBD_F_NOUNMAP,	"nounmap" })
+#include "rnbd-trace.h"
 
 DECLARE_EVENT_CLASS(rnbd_srv_sess_class,
 	TP_PROTO(const struct rnbd_srv_sess *sess),
@@ -85,8 +70,8 @@ TRACE_EVENT(process_rdma,
 	),
 	TP_printk("%s: chunk %u, device %u, %s (%s), %u bytes at sector %llu, priority %#x, %s of %u bytes, message %u bytes, errno %d",
 		  __get_str(sess), __entry->chunk, __entry->device_id,
-		  rnbd_srv_show_op(__entry->rw),
-		  rnbd_srv_show_flags(__entry->rw), __entry->bytes,
+		  rnbd_show_op(__entry->rw),
+		  rnbd_show_flags(__entry->rw), __entry->bytes,
 		  __entry->sector, __entry->prio,
 		  __entry->write ? "write" : "read", __entry->data_len,
 		  __entry->msg_len, __entry->err)

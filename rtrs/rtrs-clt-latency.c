@@ -43,10 +43,7 @@ void rtrs_clt_latency_answered(const struct rtrs_clt_io *io)
 	if (posted < READ_ONCE(rtrs_clt_latency_since) || now <= posted)
 		return;
 	bucket = min(ilog2(now - posted), RTRS_CLT_LATENCY_BUCKETS - 1);
-	if (io->req.dir == DMA_TO_DEVICE)
-		this_cpu_inc(latency->writes[bucket]);
-	else
-		this_cpu_inc(latency->reads[bucket]);
+	this_cpu_inc(latency->nr[io->req.dir == DMA_TO_DEVICE][bucket]);
 }
 
 static void rtrs_clt_latency_sum(const struct rtrs_clt_path *path,
@@ -59,8 +56,8 @@ static void rtrs_clt_latency_sum(const struct rtrs_clt_path *path,
 		const struct rtrs_clt_latency *l = per_cpu_ptr(path->latency, cpu);
 
 		for (i = 0; i < RTRS_CLT_LATENCY_BUCKETS; i++) {
-			sum->reads[i] += READ_ONCE(l->reads[i]);
-			sum->writes[i] += READ_ONCE(l->writes[i]);
+			sum->nr[0][i] += READ_ONCE(l->nr[0][i]);
+			sum->nr[1][i] += READ_ONCE(l->nr[1][i]);
 		}
 	}
 }
@@ -74,9 +71,9 @@ static int latency_show(struct seq_file *m, void *unused)
 	rtrs_clt_latency_sum(m->private, &sum);
 	seq_puts(m, "# ns from, to, reads, writes\n");
 	for (i = 0; i < RTRS_CLT_LATENCY_BUCKETS; i++)
-		if (sum.reads[i] || sum.writes[i])
+		if (sum.nr[0][i] || sum.nr[1][i])
 			seq_printf(m, "%llu %llu %llu %llu\n", BIT_ULL(i),
-				   BIT_ULL(i + 1), sum.reads[i], sum.writes[i]);
+				   BIT_ULL(i + 1), sum.nr[0][i], sum.nr[1][i]);
 	return 0;
 }
 
@@ -115,9 +112,9 @@ static int rtrs_clt_latency_get(void *data, u64 *val)
 
 static int rtrs_clt_latency_set(void *data, u64 val)
 {
-	guard(mutex)(&rtrs_clt_latency_lock);
 	if (val > 1)
 		return -EINVAL;
+	guard(mutex)(&rtrs_clt_latency_lock);
 	if (!val) {
 		static_branch_disable(&rtrs_clt_latency_key);
 		return 0;

@@ -404,7 +404,8 @@ static bool rtrs_clt_path_begin(struct rtrs_clt_path *path)
 	unsigned long flags;
 
 	spin_lock_irqsave(&path->state_lock, flags);
-	if (path->wanted && path->state == RTRS_CLT_DISCONNECTED) {
+	if (path->wanted && !path->tearing &&
+	    path->state == RTRS_CLT_DISCONNECTED) {
 		path->connect_err = 0;
 		path->recon_cnt++;
 		path->tried = true;

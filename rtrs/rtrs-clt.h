@@ -178,17 +178,15 @@ struct rtrs_clt_stats {
 	atomic64_t	migrated_from;
 };
 
-/* Requests that take about twenty minutes or longer are in the last one. */
-#define RTRS_CLT_LATENCY_BUCKETS	40
+/* Requests that take hours are in the last one. */
+#define RTRS_CLT_LATENCY_BUCKETS	44
 
 /**
  * struct rtrs_clt_latency - how long requests of a path took, per CPU
- * @reads: how many took 2^i ns up to twice that
- * @writes: the same
+ * @nr: how many took 2^i ns up to twice that, reads and writes
  */
 struct rtrs_clt_latency {
-	u64	reads[RTRS_CLT_LATENCY_BUCKETS];
-	u64	writes[RTRS_CLT_LATENCY_BUCKETS];
+	u64	nr[2][RTRS_CLT_LATENCY_BUCKETS];
 };
 
 /**

@@ -20,7 +20,7 @@
 #define RTRS_SRV_SERVICE_RECVS	512
 #define RTRS_CLT_SERVICE_RECVS	1024
 
-/* Sends on cid 0: administrative requests and heartbeats, all of few. */
+/* Sends on cid 0: administrative requests, heartbeats and events, all of few. */
 #define RTRS_SERVICE_SENDS	128
 
 /* The protocol's heartbeat (section 4.6). */

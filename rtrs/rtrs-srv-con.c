@@ -94,6 +94,9 @@ static int rtrs_srv_path_event(struct rtrs_srv_path *path, u32 payload)
 
 	if (!rtrs_srv_path_connected(path))
 		return -ENOTCONN;
+	/* pairs with rtrs_srv_path_establish(): never before INFO_RSP */
+	if (!smp_load_acquire(&path->introduced))
+		return -ENOTCONN;
 	if (!(path->features & RTRS_FEAT_USER_EVENT))
 		return -EOPNOTSUPP;
 	if (!atomic_add_unless(&path->events, 1, RTRS_SRV_EVENTS))
@@ -110,15 +113,17 @@ static int rtrs_srv_path_event(struct rtrs_srv_path *path, u32 payload)
 int rtrs_srv_send_event(struct rtrs_srv_sess *sess, u32 payload)
 {
 	struct rtrs_srv_path *path;
-	int err = -ENOTCONN;
+	int ret = -ENOTCONN;
 
+	/* over each path: some may be dead, and we have not noticed */
 	guard(rcu)();
 	list_for_each_entry_rcu(path, &sess->paths, entry) {
-		err = rtrs_srv_path_event(path, payload);
-		if (!err)
-			break;
+		int err = rtrs_srv_path_event(path, payload);
+
+		if (ret && err != -ENOTCONN)
+			ret = err;
 	}
-	return err;
+	return ret;
 }
 EXPORT_SYMBOL_GPL(rtrs_srv_send_event);
 

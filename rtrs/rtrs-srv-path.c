@@ -305,7 +305,12 @@ static int rtrs_srv_path_establish(struct rtrs_srv_path *path)
 	/* before INFO_RSP: the first request may come right after it */
 	if (!rtrs_srv_path_set_state(path, RTRS_SRV_PATH_CONNECTED))
 		return -ECONNABORTED;
-	return rtrs_srv_path_send_info(path);
+	err = rtrs_srv_path_send_info(path);
+	if (err)
+		return err;
+	/* pairs with rtrs_srv_path_event() */
+	smp_store_release(&path->introduced, true);
+	return 0;
 }
 
 static void rtrs_srv_path_info_work(struct work_struct *work)

@@ -291,6 +291,7 @@ struct rtrs_srv_con {
  * @sess: constant
  * @event_cqe: of all events, see rtrs_srv_send_event()
  * @events: that are on their way
+ * @introduced: INFO_RSP is sent, so that events may be
  * @hb: heartbeat
  * @mrs: regions of the chunks
  * @mr_cnt: how many of them there are
@@ -343,6 +344,7 @@ struct rtrs_srv_path {
 	struct rtrs_srv_sess	*sess;
 	struct ib_cqe		event_cqe;
 	atomic_t		events;
+	bool			introduced;
 
 	struct rtrs_hb		hb ____cacheline_aligned_in_smp;
 

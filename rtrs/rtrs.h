@@ -89,7 +89,8 @@ enum rtrs_clt_link_ev {
  *	the first connect in rtrs_clt_open() and not after rtrs_clt_close() has
  *	returned. It may sleep and send requests, but holds up the recovery of
  *	the session while it does.
- * @event: the server's user has called rtrs_srv_send_event() with these 28 bits.
+ * @event: the server's user has called rtrs_srv_send_event() with these 28 bits,
+ *	once or more often.
  *	In softirq; must not sleep. From the first connect in rtrs_clt_open() on,
  *	and not after rtrs_clt_close() has returned.
  */
@@ -421,8 +422,8 @@ void rtrs_srv_carry_on(struct rtrs_srv_op *op);
  * @sess: the session
  * @payload: 28 bits
  *
- * Over one of the paths that are up. Nobody says whether it arrives, and if that
- * path fails it may not; but then the client sees a path fail.
+ * Over all paths that are up, so it can arrive more than once. Nobody says whether
+ * it does at all.
  *
  * Context: any but hard interrupt, from open_sess() until close_sess() has returned.
  * Return: 0; -EOPNOTSUPP if the client does not know of events, -ENOTCONN if no

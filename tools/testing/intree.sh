@@ -38,5 +38,5 @@ rm -f "$dst"/*.mod.c "$dst"/rtrs/*.mod.c
 	echo '# SPDX-License-Identifier: GPL-2.0-or-later'
 	sed -n '/^ifneq (\$(KERNELRELEASE),)$/,/^else$/{//!p}' "$top/Makefile"
 } > "$dst/Makefile"
-cp "$top"/Documentation/ABI/testing/* "$ksrc/Documentation/ABI/testing"
+cp --remove-destination "$top"/Documentation/ABI/testing/* "$ksrc/Documentation/ABI/testing"
 echo "intree: $dst; enable BLK_DEV_RNBD_CLIENT and BLK_DEV_RNBD_SERVER"

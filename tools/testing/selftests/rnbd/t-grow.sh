@@ -31,7 +31,7 @@ seen()		# name disk megabytes
 	check "$1" wait_for 3 size_is "$2" $(($3 << 20))
 }
 
-rxe_up 1
+rxe_up 1 2
 ram_disks 1 256
 modprobe dm_mod
 volume vol 64 create
@@ -91,6 +91,17 @@ losetup -c "/dev/$loop"
 sleep 2
 check_write 'and back' 0 "$(clt_path grow 1)/reconnect" 1
 seen 'the client sees it' "$file_dev" 24
+
+# While one of two paths is dead, and the server does not know yet.
+check_write 'another path' 0 $RTRS_CLT/grow/add_path "$(addrs 2)"
+for n in 2 1; do
+	ip link set roce$n carrier off
+	truncate -s $((24 + n))M $file
+	losetup -c "/dev/$loop"
+	seen "path $n is dead: the client sees it" "$file_dev" $((24 + n))
+	ip link set roce$n carrier on
+	check 'the path is back' wait_for 15 path_is grow $n connected
+done
 
 check 'unmap' unmap_disk "$file_dev"
 losetup -d "/dev/$loop"
