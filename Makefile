@@ -58,7 +58,7 @@ bench: rig
 
 # Put the drivers into a kernel source.
 intree:
-	tools/testing/intree.sh $(KSRC)
+	tools/testing/intree.sh "$(KSRC)"
 
 docs:
 	$(VM)/setup

@@ -475,16 +475,28 @@ int rnbd_clt_reopen(struct rnbd_clt_dev *dev)
 	return 0;
 }
 
-/* It is open on the server, but not for us any more. */
+/* It is open on the server, but of no use to us any more. */
 static void rnbd_clt_dev_renounce(struct rnbd_clt_dev *dev)
 {
-	rnbd_clt_dev_close_remote(dev);
+	bool lost;
+
 	spin_lock_irq(&dev->sess->lock);
-	dev->disowned |= rnbd_clt_dev_lost(dev, false);
+	lost = rnbd_clt_dev_lost(dev, false);
+	dev->disowned |= lost;
 	spin_unlock_irq(&dev->sess->lock);
+	if (!lost)
+		return;
+	/* whoever saw it open has sent its request by the end of this */
+	synchronize_rcu();
+	dev->remote = true;
+	rnbd_clt_dev_close_remote(dev);
 }
 
-/* The server may have taken its OPEN for heard. So again, unless the session is lost. */
+/*
+ * Where there is no answer the server may have sent one, and believe that we know:
+ * so ask again. A session that is lost asks when it is back, and a server that
+ * says no does not have the device open, which its requests will say too.
+ */
 static void rnbd_clt_dev_look_failed(struct rnbd_clt_dev *dev, int err)
 {
 	if (err == -ECONNABORTED)
@@ -492,6 +504,8 @@ static void rnbd_clt_dev_look_failed(struct rnbd_clt_dev *dev, int err)
 	pr_warn_ratelimited("%s (%s@%s): has changed, but the server does not say how: %pe\n",
 			    dev->gd->disk_name, dev->path, dev->sess->name,
 			    ERR_PTR(err));
+	if (err != -ETIMEDOUT && err != -ENOMEM)
+		return;
 	spin_lock_irq(&dev->sess->lock);
 	rnbd_clt_dev_look_again(dev);
 	spin_unlock_irq(&dev->sess->lock);
@@ -504,22 +518,27 @@ static void rnbd_clt_dev_look_failed(struct rnbd_clt_dev *dev, int err)
  * Of what the answer says only the size is taken over at once: other limits are
  * not to change under I/O, and to wait until there is none could take as long as
  * requests are held. They are when the device is opened next.
+ *
+ * If the session is lost meanwhile the id may be of its last life, and some other
+ * device's by now: nothing is done with it, and the device is opened again anyway.
  */
 static void rnbd_clt_dev_look(struct rnbd_clt_dev *dev)
 {
 	struct rnbd_dev_limits rsp;
+	unsigned int losses;
 	int err;
 
 	guard(mutex)(&dev->open_lock);
 	if (READ_ONCE(dev->state) != RNBD_CLT_DEV_OPEN)
 		return;
-	dev->looked = jiffies;
+	losses = READ_ONCE(dev->sess->losses);
 	err = rnbd_clt_send_open(dev->rtrs, dev->path, dev->access_mode, true,
 				 &rsp);
 	if (err)
 		rnbd_clt_dev_look_failed(dev, err);
-	else if (rsp.device_id != dev->device_id ||
-		 dev->losses != READ_ONCE(dev->sess->losses))
+	else if (losses != READ_ONCE(dev->sess->losses))
+		return;
+	else if (rsp.device_id != dev->device_id || dev->losses != losses)
 		rnbd_clt_send_close(dev->rtrs, rsp.device_id);
 	else if (!rnbd_clt_dev_same_blocks(dev, &rsp))
 		rnbd_clt_dev_renounce(dev);
@@ -571,6 +590,8 @@ void rnbd_clt_recover_work(struct work_struct *work)
 	dev->reopen_due = false;
 	look = dev->look_due;
 	dev->look_due = false;
+	if (look)
+		dev->looked = jiffies;
 	spin_unlock_irq(&dev->sess->lock);
 
 	if (offline)

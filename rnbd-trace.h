@@ -5,6 +5,8 @@
 #ifndef RNBD_TRACE_H
 #define RNBD_TRACE_H
 
+#include "rnbd-proto.h"
+
 #define rnbd_show_op(rw)					\
 	__print_symbolic((rw) & RNBD_OP_MASK,			\
 		{ RNBD_OP_READ,		"read" },		\

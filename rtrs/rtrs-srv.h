@@ -113,7 +113,8 @@ struct rtrs_srv_slot {
  * @established: paths that the user may get requests from
  * @priv: the user's; constant while @established is not 0
  *
- * Belongs to its paths. @entry to @paths_kobj are protected by rtrs_srv_mutex.
+ * Belongs to its paths. @entry to @paths_kobj are protected by rtrs_srv_mutex;
+ * @paths is read under RCU, too.
  */
 struct rtrs_srv_sess {
 	struct rtrs_srv_slot	*slots;
@@ -289,10 +290,10 @@ struct rtrs_srv_con {
  * @priv: for these; from the moment the path is established
  * @rsp: with @new_rkey, an RKEY_RSP a chunk
  * @sess: constant
+ * @hb: heartbeat
  * @event_cqe: of all events, see rtrs_srv_send_event()
  * @events: that are on their way
- * @introduced: INFO_RSP is sent, so that events may be
- * @hb: heartbeat
+ * @introduced: INFO_RSP is sent, so that events may be; set once, with release
  * @mrs: regions of the chunks
  * @mr_cnt: how many of them there are
  * @msgs: the memory of all rtrs_srv_op.msg
@@ -342,11 +343,11 @@ struct rtrs_srv_path {
 	void			*priv;
 	struct rtrs_iu		*rsp;
 	struct rtrs_srv_sess	*sess;
+
+	struct rtrs_hb		hb ____cacheline_aligned_in_smp;
 	struct ib_cqe		event_cqe;
 	atomic_t		events;
 	bool			introduced;
-
-	struct rtrs_hb		hb ____cacheline_aligned_in_smp;
 
 	struct ib_mr		**mrs;
 	u32			mr_cnt;

@@ -90,9 +90,8 @@ enum rtrs_clt_link_ev {
  *	returned. It may sleep and send requests, but holds up the recovery of
  *	the session while it does.
  * @event: the server's user has called rtrs_srv_send_event() with these 28 bits,
- *	once or more often.
- *	In softirq; must not sleep. From the first connect in rtrs_clt_open() on,
- *	and not after rtrs_clt_close() has returned.
+ *	once or more often. In softirq; must not sleep. From the first connect in
+ *	rtrs_clt_open() on, and not after rtrs_clt_close() has returned.
  */
 struct rtrs_clt_ops {
 	void (*link_ev)(void *priv, enum rtrs_clt_link_ev ev);

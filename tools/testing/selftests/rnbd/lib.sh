@@ -368,6 +368,10 @@ clt_path()	# session N		the directory of the path over device N
 {
 	echo "$RTRS_CLT/$1/paths/$(addrs "$2")"
 }
+path_requests()	# session N	reads and writes that it has sent over the path
+{
+	awk '{print $1 + $3}' "$(clt_path "$1" "$2")/stats/rdma"
+}
 srv_path()	# session N
 {
 	echo "$RTRS_SRV/$1/paths/$(addrs "$2")"

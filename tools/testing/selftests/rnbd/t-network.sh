@@ -56,11 +56,6 @@ end_io()
 	fio_end && return $status
 }
 
-requests()	# N
-{
-	awk '{print $1 + $3}' "$(clt_path net "$1")/stats/rdma"
-}
-
 pair_up
 check 'the server is up' server_is_up
 check 'its modules' srv load_server
@@ -118,9 +113,9 @@ disturb 2 delay 300ms
 sleep 4
 for policy in min-latency min-inflight; do
 	check_write "policy $policy" 0 $RTRS_CLT/net/mpath_policy $policy
-	before=("$(requests 1)" "$(requests 2)")
+	before=("$(path_requests net 1)" "$(path_requests net 2)")
 	check "$policy: I/O" run_fio "$dev" --rw=randread --bs=4k --iodepth=4 --io_size=2m --size=16m
-	fast=$(($(requests 1) - before[0])) slow=$(($(requests 2) - before[1]))
+	fast=$(($(path_requests net 1) - before[0])) slow=$(($(path_requests net 2) - before[1]))
 	echo "# $policy: $fast requests on the fast path, $slow on the slow one"
 	check "$policy: 90 % on the fast path" test $((fast * 10)) -ge $(((fast + slow) * 9))
 done

@@ -6,11 +6,6 @@
 # failed, I/O ends with an error, at once, and nothing hangs.
 . "$(dirname "$0")/lib.sh"
 
-requests()	# session N
-{
-	awk '{print $1 + $3}' "$(clt_path "$1" "$2")/stats/rdma"
-}
-
 failed_over()	# session N
 {
 	awk '{print $6}' "$(clt_path "$1" "$2")/stats/rdma"
@@ -53,12 +48,12 @@ check 'a session with three paths' map_disk multi /dev/ram0 "$(path 1)" "$(path 
 echo 0 > $RTRS_CLT/multi/max_reconnect_attempts
 for policy in round-robin min-inflight; do
 	echo $policy > $RTRS_CLT/multi/mpath_policy
-	before=("$(requests multi 1)" "$(requests multi 2)" "$(requests multi 3)")
+	before=("$(path_requests multi 1)" "$(path_requests multi 2)" "$(path_requests multi 3)")
 	check "$policy: I/O with verification" fio_verify "$dev" --bs=4k --iodepth=64 --io_size=4m \
 		--size=64m
 	for n in 1 2 3; do
 		check "$policy: path $n is used" \
-			test $(($(requests multi $n) - before[n - 1])) -gt 50
+			test $(($(path_requests multi $n) - before[n - 1])) -gt 50
 	done
 done
 
