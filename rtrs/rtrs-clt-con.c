@@ -12,6 +12,9 @@
 
 #include "rtrs-clt.h"
 
+/* How often to ask again for the address of a server that is not resolved. */
+#define RTRS_CLT_RESOLVE_MS	250
+
 /* What a consumer's reject says in its private data, or what its reason means. */
 static int rtrs_clt_reject_errno(struct rdma_cm_id *cm_id,
 				 struct rdma_cm_event *ev)
@@ -80,6 +83,10 @@ static int rtrs_clt_cm_event(struct rdma_cm_id *cm_id,
 		rtrs_clt_path_error(path);
 		break;
 	case RDMA_CM_EVENT_ADDR_ERROR:
+		con->unresolved = ev->status == -ETIMEDOUT;
+		rtrs_clt_step_done(path, con->unresolved ? 0 :
+					 rtrs_clt_cm_errno(ev));
+		break;
 	case RDMA_CM_EVENT_ROUTE_ERROR:
 	case RDMA_CM_EVENT_UNREACHABLE:
 	case RDMA_CM_EVENT_CONNECT_ERROR:
@@ -105,22 +112,48 @@ rtrs_clt_port_space(const struct rtrs_path_addr *addr)
 	return addr->dst.ss_family == AF_IB ? RDMA_PS_IB : RDMA_PS_TCP;
 }
 
-static int rtrs_clt_resolve(struct rtrs_clt_con *con)
+static int rtrs_clt_resolve_once(struct rtrs_clt_con *con)
 {
 	struct rtrs_clt_path *path = con->path;
 	struct rtrs_path_addr addr = path->addr;
 	int err;
 
-	err = rdma_set_reuseaddr(con->c.cm_id, 1);
-	if (err)
-		return err;
+	con->unresolved = false;
 	err = rdma_resolve_addr(con->c.cm_id,
 				addr.src.ss_family == AF_UNSPEC ? NULL :
 				(struct sockaddr *)&addr.src,
-				(struct sockaddr *)&addr.dst, path->answer_ms);
+				(struct sockaddr *)&addr.dst,
+				RTRS_CLT_RESOLVE_MS);
+	return err ?: rtrs_clt_wait_step(path, path->answer_ms);
+}
+
+/*
+ * ib_core asks the network for a neighbour, then starts to listen for the answer.
+ * One that comes in between is not seen until the time is up, so that a server
+ * that is there would be found after all of @answer_ms only: hence in small steps.
+ */
+static int rtrs_clt_resolve_addr(struct rtrs_clt_con *con)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(con->path->answer_ms);
+	int err;
+
+	do {
+		err = rtrs_clt_resolve_once(con);
+	} while (!err && con->unresolved && time_before(jiffies, end));
 	if (err)
 		return err;
-	err = rtrs_clt_wait_step(path, path->answer_ms);
+	return con->unresolved ? -ETIMEDOUT : 0;
+}
+
+static int rtrs_clt_resolve(struct rtrs_clt_con *con)
+{
+	struct rtrs_clt_path *path = con->path;
+	int err;
+
+	err = rdma_set_reuseaddr(con->c.cm_id, 1);
+	if (err)
+		return err;
+	err = rtrs_clt_resolve_addr(con);
 	if (err)
 		return err;
 	err = rdma_resolve_route(con->c.cm_id, path->answer_ms);

@@ -385,7 +385,8 @@ static int rtrs_clt_sess_connect_path(struct rtrs_clt_path *path)
  *
  * Context: process, sleeps.
  * Return: 0; -EEXIST if there is such a path, -ENODEV if the session is being
- * closed, or why it could not be connected.
+ * closed, or why it could not be connected: -ENXIO if the server does not know
+ * the session, and there is a path that may create it there.
  */
 int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
 			   const struct rtrs_path_addr *addr)
@@ -399,7 +400,8 @@ int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
 	path = rtrs_clt_path_alloc(sess, addr);
 	if (IS_ERR(path))
 		return PTR_ERR(path);
-	path->first_conn = !rtrs_clt_connected(sess);
+	/* else a server that does not know the session may be another one */
+	path->first_conn = list_empty(&sess->paths);
 	err = rtrs_clt_sess_link_path(path);
 	if (err) {
 		rtrs_clt_path_free(path);

@@ -131,6 +131,7 @@ struct rtrs_clt_rsp_buf {
  * @rsps_dma: address of @rsps for the device
  * @nr_bufs: number of @bufs and @rsps
  * @poll_lock: one poller at a time; only for polled connections
+ * @unresolved: the last question for the server's address was not answered
  * @accepted: the server has accepted it
  * @parted: the server takes in nothing more
  * @inflight: requests sent and not done, for the choice of a path. Written by
@@ -145,6 +146,7 @@ struct rtrs_clt_con {
 	u64				rsps_dma;
 	unsigned int			nr_bufs;
 	spinlock_t			poll_lock; /* one poller */
+	bool				unresolved;
 	bool				accepted;
 	struct completion		parted;
 	atomic_t			inflight ____cacheline_aligned_in_smp;

@@ -1,19 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Run the tests t-*.sh beside this file, each in a VM of its own, and put their
-# TAP together. The last line is "N passed, N failed".
+# Run the tests t-*.sh beside this file, in VMs, and put their TAP together. The
+# last line is "N passed, N failed".
 #
 #	run.sh [--long] [--jobs N] [TEST...]	TEST: map, t-map or t-map.sh
 #
 # Output and kernel messages of each are kept in tools/testing/.cache/results.
-# A test may ask for options of vm/run in a comment "# VM: ...", and for more
-# of them, with --long, in "# VM-LONG: ...". With "# PAIR: ..." (and "# PAIR-LONG:
-# ...") it gets a second machine beside it (vm/pair).
+# Tests share VMs, one after another, as long as they leave them as they were
+# (worker.sh). One that wants options of vm/run, in a comment "# VM: ...", has a VM of
+# its own, and one with "# PAIR: ..." two of them (vm/pair); with --long it gets those
+# in "# VM-LONG: ..." and "# PAIR-LONG: ...", too. "# TAKES: N s" is about how long.
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../../.." && pwd)
+vm=$top/tools/testing/vm
 results=$top/tools/testing/.cache/results
 
 jobs=2
@@ -21,7 +23,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--long) export RNBD_LONG=1 ;;
 	--jobs) jobs=$2; shift ;;
-	-*) sed -n '5,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+	-*) sed -n '4,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
 	*) break ;;
 	esac
 	shift
@@ -46,41 +48,80 @@ done
 
 # Here, since a compiler takes its time in a VM.
 make -s -C "$here/peer" || exit 2
-mkdir -p "$results"
 
 # Far more than any test takes, unless the host is busy with something else.
 limit=900
 [ -z "${RNBD_LONG:-}" ] || limit=7200
 
-is_pair()	# test
+test_of()	# .../NR-NAME
 {
-	grep -q '^# PAIR: ' "$1"
+	local f=${1##*/}
+
+	echo "${f#*-}"
 }
 
+asks_for()	# what test
+{
+	grep -q "^# $1: " "$2"
+}
+
+# A test that has a VM, or two, of its own.
 run_one()	# test
 {
 	local name start=$SECONDS options status run=run what=VM
 	name=$(basename "$1" .sh)
-	! is_pair "$1" || { run=pair; what=PAIR; }
+	! asks_for PAIR "$1" || { run=pair; what=PAIR; }
 	options=$(sed -n "s/^# $what: //p" "$1" | tr '\n' ' ')
 	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n "s/^# $what-LONG: //p" "$1")"
 	# shellcheck disable=SC2086 # a list
-	"$top/tools/testing/vm/$run" --timeout "$limit" --console "$results/$name.console" \
+	"$vm/$run" --timeout "$limit" --console "$results/$name.console" \
 		$options "$1" > "$results/$name.tap" 2>&1 < /dev/null
 	status=$?
-	# and the CPU time of the VM, in the last line
-	{ echo "$status $((SECONDS - start))"; times; } > "$results/$name.status"
+	# and the CPU time of the VM, from the line of the children
+	times > "$results/$name.times"
+	echo "$status $((SECONDS - start)) $(awk -F'[ms ]+' '{cpu = $1 * 60 + $2 + $3 * 60 + $4}
+		END {printf "%.0f", cpu}' "$results/$name.times")" > "$results/$name.status"
+	: > "$results/done/0-$name"
+}
+
+# A VM for the others.
+run_worker()	# id
+{
+	exec "$vm/run" --timeout $((limit * 20)) --console "$results/$1.console" \
+		--share "$results" "$here/worker.sh" "$1" > "$results/$1.out" 2>&1 < /dev/null
+}
+
+# It has ended, by itself after a test, or in the middle of one.
+worker_ended()	# id
+{
+	local f name
+
+	for f in "$results/running/$1"/*; do
+		[ -e "$f" ] || continue
+		name=$(test_of "$f")
+		cp "$results/$1.console" "$results/$name.console"
+		sed 's/^/# /' "$results/$1.out" >> "$results/$name.tap"
+		echo "lost $limit 0" > "$results/$name.status"
+		mv "$f" "$results/done/"
+	done
+}
+
+# Seconds since it took the test that it runs.
+worker_busy()	# id
+{
+	local dir=$results/running/$1
+
+	[ -n "$(ls "$dir")" ] || { echo 0; return; }
+	echo $(($(date +%s) - $(stat -c %Y "$dir")))
 }
 
 # Renumber a test's points, after those of the tests before it, and make sure
 # that it has all of them.
 show()		# test
 {
-	local name status seconds cpu
-	name=$(basename "$1" .sh)
-	read -r status seconds < "$results/$name.status" || status=lost
-	cpu=$(awk -F'[ms ]+' 'END {printf "%.0f", $1 * 60 + $2 + $3 * 60 + $4}' \
-		"$results/$name.status")
+	local name=$1 status seconds cpu
+
+	read -r status seconds cpu < "$results/$name.status" || status=lost
 	echo "# $name: $seconds s, of CPU time $cpu s"
 	awk -v name="$name" -v n="$points" -v status="$status" '
 		/^(not )?ok [0-9]+/ {
@@ -106,63 +147,101 @@ show()		# test
 	points=$(grep -cE '^(not )?ok ' "$results/all.tap")
 }
 
+show_done()
+{
+	local f
+
+	for f in "$results/done"/*; do
+		[ -e "$f" ] || continue
+		show "$(test_of "$f")"
+		rm "$f"
+		left=$((left - 1))
+	done
+}
+
 trap 'kill $(jobs -p) 2>/dev/null; exit 130' INT TERM HUP
 points=0
+rm -rf "$results"/{todo,running,done,worker*}
+mkdir -p "$results"/{todo,running,done}
 : > "$results/all.tap"
 echo "TAP version 13"
+pairs=() singles=() left=${#tests[@]}
 for t in "${tests[@]}"; do
 	rm -f "$results/$(basename "$t" .sh)".*
+	if asks_for PAIR "$t"; then
+		pairs+=("$t")
+	elif asks_for VM "$t"; then
+		singles+=("$t")
+	else
+		# what takes longest first, so that not all wait for it in the end
+		nr=$(sed -n 's/^# TAKES: \([0-9]*\) s$/\1/p' "$t")
+		: > "$results/todo/$((900 - ${nr:-0}))-$(basename "$t" .sh)"
+	fi
 done
+
+# One VM a test would do, so they do not even boot.
+no_vms()
+{
+	local f
+
+	tail -n 30 "$results"/worker1.{out,console} | sed 's/^/# /'
+	for f in "$results/todo"/*; do
+		: > "$results/$(test_of "$f").tap"
+		echo "lost 0 0" > "$results/$(test_of "$f").status"
+		mv "$f" "$results/done/"
+	done
+}
 
 # As many at a time as wanted, but never twice two machines, and those first, since
 # they take longest. Shown in the order in which they end.
-declare -A running=()
-pairs=() singles=()
-for t in "${tests[@]}"; do
-	if is_pair "$t"; then
-		pairs+=("$t")
-	else
-		singles+=("$t")
-	fi
-done
-start()		# test
+declare -A running=()		# what, by the process
+start_next()
 {
-	run_one "$1" &
-	running[$!]=$1
-}
-show_next()
-{
-	local pid
+	local id
 
-	wait -n -p pid "${!running[@]}"
-	show "${running[$pid]}"
-	unset "running[$pid]"
-}
-pair_runs()
-{
-	local t
-
-	for t in "${running[@]}"; do
-		! is_pair "$t" || return 0
-	done
-	return 1
-}
-while [ ${#pairs[@]} != 0 ] || [ ${#singles[@]} != 0 ]; do
-	if [ ${#running[@]} -ge "$jobs" ]; then
-		show_next
-	elif [ ${#pairs[@]} != 0 ] && ! pair_runs; then
-		start "${pairs[0]}"
+	if [ ${#pairs[@]} != 0 ] && [[ "${running[*]}" != *pair* ]]; then
+		run_one "${pairs[0]}" &
+		running[$!]=pair
 		pairs=("${pairs[@]:1}")
 	elif [ ${#singles[@]} != 0 ]; then
-		start "${singles[0]}"
+		run_one "${singles[0]}" &
+		running[$!]=single
 		singles=("${singles[@]:1}")
+	elif [ -n "$(ls "$results/todo")" ]; then
+		id=worker$((++workers))
+		[ $workers -le $((${#tests[@]} + 2)) ] || { no_vms; return 1; }
+		mkdir "$results/running/$id"
+		run_worker "$id" &
+		running[$!]=$id
 	else
-		show_next
+		return 1
 	fi
+}
+reap()
+{
+	local pid what
+
+	for pid in "${!running[@]}"; do
+		what=${running[$pid]}
+		if [[ $what = worker* ]] && [ "$(worker_busy "$what")" -gt "$limit" ]; then
+			kill "$pid"
+			wait "$pid"
+		fi
+		! kill -0 "$pid" 2>/dev/null || continue
+		[[ $what != worker* ]] || worker_ended "$what"
+		unset "running[$pid]"
+	done
+}
+workers=0
+while [ "$left" != 0 ]; do
+	reap
+	while [ ${#running[@]} -lt "$jobs" ] && start_next; do
+		:
+	done
+	show_done
+	sleep 0.2
 done
-while [ ${#running[@]} != 0 ]; do
-	show_next
-done
+wait
 
 failed=$(grep -c '^not ok' "$results/all.tap")
 skipped=$(grep -c '^ok .* # SKIP' "$results/all.tap")

@@ -86,6 +86,32 @@ srv "echo 0 > $tracing/events/enable"
 check 'umount' umount /mnt
 check 'fsck' fsck.ext4 -fn "/dev/$disk"
 
+# --- polled ----------------------------------------------------------------------------
+
+# Here, since the server on the same machine would have interrupts of its own. Soft
+# RoCE has none, but what an interrupt would start: the softirq that polls a queue.
+interrupts_of()	# fio-options...
+{
+	local before
+
+	before=$(interrupts)
+	fio --name=poll --filename="/dev/$polled" --readonly --rw=randread --bs=4k --direct=1 \
+		--ioengine=io_uring --iodepth=1 --number_ios=300 --size=16m "$@" > /run/poll.out ||
+		{ cat /run/poll.out >&2; return 1; }
+	interrupts=$(($(interrupts) - before))
+}
+interrupts()
+{
+	awk '$1 == "IRQ_POLL:" {for (i = 2; i <= NF; i++) n += $i} END {print n}' /proc/softirqs
+}
+check 'poll queues' map_disk poll dm-0 "$(path 1)" nr_poll_queues=2 access_mode=ro
+polled=$dev
+check 'I/O with interrupts' interrupts_of
+check "they are as many as requests: $interrupts" test $interrupts -ge 250
+check 'polled I/O' interrupts_of --hipri=1
+check "there are none: $interrupts" test $interrupts -lt 30
+check 'unmap' unmap_disk "$polled"
+
 # --- RAID-1 over two servers ---------------------------------------------------------------
 
 rnbd_server_args=dev_search_path=/dev
@@ -98,13 +124,13 @@ check_write 'a faster heartbeat' 0 $RTRS_CLT/day/hb_interval_ms 1000
 check_write 'that gives up sooner' 0 $RTRS_CLT/day/hb_missed_max 3
 modprobe raid1
 check 'RAID-1' mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --bitmap=internal \
-	--metadata=1.2 "/dev/$disk" "/dev/$half"
+	--metadata=1.2 --size=32M "/dev/$disk" "/dev/$half"
 synced()
 {
 	grep -q '\[UU\]' /proc/mdstat && ! grep -qE 'recovery|resync' /proc/mdstat
 }
 check 'both halves work' wait_for 120 synced
-fio_start md0 --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=64m --io_size=4m --rate_iops=100
+fio_start md0 --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=30m --io_size=4m --rate_iops=100
 sleep 3
 check 'one server dies' end_server
 check 'its half is given up' wait_for 30 grep -qE '\[(_U|U_)\]' /proc/mdstat
@@ -121,9 +147,10 @@ check 'and is resynchronised' wait_for 120 synced
 check 'no error, no wrong block' fio_end
 check 'the array is stopped' mdadm --stop /dev/md0
 # Behind the superblock, which says who is who.
+offset=$(mdadm --examine "/dev/$disk" | awk '$1 == "Data" && $2 == "Offset" {print $4}')
 halves()
 {
-	cmp -i $((8 << 20)) "/dev/$disk" "/dev/$half"
+	cmp -n $((32 << 20)) -i $((offset << 9)) "/dev/$disk" "/dev/$half"
 }
 drop_caches
 check 'both halves are the same' halves

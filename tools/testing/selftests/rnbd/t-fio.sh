@@ -5,6 +5,8 @@
 # and many at a time, several jobs, several devices and sessions, with and
 # without invalidation on the server, small chunks and few of them. A failure
 # means that some request did the wrong thing to the wrong place.
+#
+# TAKES: 90 s
 . "$(dirname "$0")/lib.sh"
 
 # Enough of each kind for the queue to fill and chunks to be used again.
@@ -30,14 +32,17 @@ sizes()		# name size...
 
 # Buffers that start in the middle of a page, so that data is in many pieces; and
 # without huge pages, which would be one piece, in a few.
+thp=/sys/kernel/mm/transparent_hugepage/enabled
+huge_pages=$(sed 's/.*\[\(.*\)\].*/\1/' $thp)
 pieces()	# name
 {
-	echo never > /sys/kernel/mm/transparent_hugepage/enabled
+	echo never > $thp
 	verify "$1: a few pages here and there" --bsrange=8k-32k --iodepth=16 --mem=malloc
 	verify "$1: buffers that are not aligned to pages" --bs=124k --iodepth=16 \
 		--iomem_align=512 --mem=malloc
 	verify "$1: vectors of small buffers" --bs=4k --iodepth=64 --ioengine=io_uring \
 		--iodepth_batch=16
+	echo "$huge_pages" > $thp
 }
 
 start()		# name [module parameters of rtrs-server]

@@ -6,6 +6,8 @@
 # the server's holds up nobody else, and that writes which a server acknowledged
 # and lost are not passed off as flushed. A failure means a hang, an error that
 # need not be, or a file system that believes in data that is gone.
+#
+# TAKES: 80 s
 . "$(dirname "$0")/lib.sh"
 
 state_is()	# state [rnbdN]

@@ -6,6 +6,8 @@
 # and its format. Tools and operators' scripts work on these names, numbers and
 # texts: what fails here breaks them. What a failed mapping leaves behind stays
 # for ever, as nobody can unmap it.
+#
+# TAKES: 60 s
 . "$(dirname "$0")/lib.sh"
 
 map()		# errno text		a point for each refused line

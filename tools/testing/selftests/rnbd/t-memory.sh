@@ -44,6 +44,14 @@ kernel_memory()
 	}' /proc/meminfo /proc/zoneinfo /proc/vmallocinfo
 }
 
+# The first time it is not looked at.
+memory_when_settled()	# once|again
+{
+	[ "$1" = again ] || return
+	settle
+	kernel_memory
+}
+
 # What programs could have, with the pages in the lists of a CPU, which are
 # several MiB and come and go.
 available_memory()
@@ -131,14 +139,11 @@ is 'CPUs and queue depth, as the limits are for' \
 # Twice: what is allocated once, for ever, by whomever, is there after the first.
 for i in once again; do
 	check "a server in user space, $i" peer_server_start --sessions 0 --lax --export /dev/peer
-	settle
-	before=$(kernel_memory)
+	before=$(memory_when_settled $i)
 	check 'map' map_disk client /dev/peer "$(path 1)" "dest_port=$PEER_PORT"
-	settle
-	during=$(kernel_memory)
+	during=$(memory_when_settled $i)
 	check 'unmap' unmap_disk "$dev"
-	settle
-	after=$(kernel_memory)
+	after=$(memory_when_settled $i)
 	peer_server_stop 'a server in user space'
 done
 at_most 'a session of a client' $((during - before)) $((16 << 10))
@@ -149,21 +154,18 @@ at_most 'what is left of it' $((after - before)) 1024
 # This test of its own idles in a session "peer-hb" for 13 seconds; stopped, for as
 # long as we need, but for less than makes the server give it up.
 for i in once again; do
-	settle
-	before=$(kernel_memory)
+	before=$(memory_when_settled $i)
 	"$PEER/peer-client" --server 10.9.1.2 --source 10.9.1.1 --cids 3 --dev /dev/ram0 \
 		--slow --only 'heartbeats of the server' > /run/peer.tap 2>&1 &
 	peer=$!
 	check "a client in user space, $i" wait_for 20 test -d $RTRS_SRV/peer-hb
 	sleep 1
 	kill -STOP $peer
-	settle
-	during=$(kernel_memory)
-	kill -CONT $peer
+	during=$(memory_when_settled $i)
+	kill -KILL $peer
 	wait $peer
 	check 'its session ends' wait_for 20 no_session
-	settle
-	after=$(kernel_memory)
+	after=$(memory_when_settled $i)
 done
 # 512 chunks of 128 KiB, and they are all there.
 at_most 'a session of a server, without its chunks' $((during - before - (64 << 10))) $((4 << 10))

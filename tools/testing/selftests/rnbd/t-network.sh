@@ -60,6 +60,21 @@ pair_up
 check 'the server is up' server_is_up
 check 'its modules' srv load_server
 check 'the client loads' load_client
+
+# The answer to who has an address may come before ib_core listens for it.
+strangers()	# count
+{
+	local i start
+
+	for ((i = 0; i < $1; i++)); do
+		srv ip neigh flush all && ip neigh flush all || return
+		start=$SECONDS
+		map_disk stranger /dev/vda "$(path 1)" "$(path 2)" && unmap_disk "$dev" || return
+		[ $((SECONDS - start)) -lt 10 ] || { echo "round $i: $((SECONDS - start)) s"; return 1; }
+	done
+}
+check 'map where no address is known' strangers "$(rounds 2 100)"
+
 check 'map over two networks' map_disk net /dev/vda "$(path 1)" "$(path 2)"
 
 # --- a cable is pulled ------------------------------------------------------------------

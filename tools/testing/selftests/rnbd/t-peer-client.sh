@@ -6,9 +6,7 @@
 # geometry. A failure means that our client would not get on with a mainline
 # server.
 #
-# VM: --timeout 600
-# VM-LONG: --timeout 900
-
+# TAKES: 70 s
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peer/peer.sh"
 

@@ -5,10 +5,6 @@
 # replays what a mainline client was recorded to send, and compares our server's
 # answers with those of mainline's; then come its own tests. A failure means that
 # a mainline client would not get on with our server.
-#
-# VM: --timeout 600
-# VM-LONG: --timeout 900
-
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peer/peer.sh"
 

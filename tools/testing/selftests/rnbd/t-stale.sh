@@ -8,6 +8,8 @@
 # long the first takes.
 #
 # A failure means silent corruption: a file system's old block over its new one.
+#
+# TAKES: 120 s
 . "$(dirname "$0")/lib.sh"
 
 # --- a disk whose first write is slow ---------------------------------------------

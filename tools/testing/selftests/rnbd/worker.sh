@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Runs in a VM, for run.sh: tests one after another, each taken from those that are
+# still to be run, which the VMs of a run share. To boot, to load the modules of RDMA
+# and to translate their code takes longer than many a test.
+#
+# Each test is to find the VM as the first one did. So the VM ends after a test that
+# has failed, or has left something behind that "tidy" does not put right, and the
+# next begins in a new one.
+#
+#	worker.sh ID	below /run/share: todo/TEST, running/ID/TEST while it runs,
+#			done/TEST, and its TEST.tap, TEST.console, TEST.status
+
+cd "$(dirname "$0")" || exit 1
+here=$PWD share=/run/share mine=/run/share/running/$1
+
+# The next one, if nobody else is faster.
+take()
+{
+	local t
+
+	for t in "$share"/todo/*; do
+		mv "$t" "$mine/" 2>/dev/null || continue
+		name=${t##*/}
+		name=${name#*-}
+		return
+	done
+	return 1
+}
+
+# Whatever a test may have made and not removed.
+tidy()
+{
+	local f
+
+	cd "$here" || exit 1
+	awk '$2 ~ "^/mnt" {print $2}' /proc/mounts | xargs -r umount
+	dmsetup remove_all
+	losetup -D
+	for f in /sys/kernel/config/nullb/*/power; do
+		[ ! -e "$f" ] || { echo 0 > "$f"; rmdir "${f%/power}"; }
+	done
+	for f in /sys/class/infiniband/*; do
+		[ ! -e "$f" ] || rdma link delete "${f##*/}"
+	done
+	for f in /sys/class/net/*; do
+		[ "${f##*/}" = lo ] || ip link delete "${f##*/}"
+	done
+	ip route flush type unreachable
+	rmmod brd null_blk loop nbd dm_mod
+	echo > /sys/kernel/tracing/trace
+	find /run /dev/shm /mnt -mindepth 1 -maxdepth 1 ! -path /run/vm ! -path "$share" \
+		! -path /run/output ! -path "$scratch" -exec rm -rf {} +
+} > /dev/null 2>&1
+
+# What the next test could notice.
+state()
+{
+	local f programs=()
+
+	ls /sys/block /sys/class/net /sys/class/infiniband
+	ip route show table all
+	awk '{print $2, $3}' /proc/mounts
+	cat /sys/devices/system/cpu/online /sys/kernel/tracing/set_event
+	cat /sys/kernel/mm/transparent_hugepage/enabled
+	# programs; a thread of the kernel has no arguments
+	for f in /proc/[0-9]*/cmdline; do
+		read -r -d '' f < "$f" && programs+=("$f")
+	done
+	printf '%s\n' "${programs[@]}" | sort
+}
+
+cpu_ticks()
+{
+	awk '$1 == "cpu" {print $2 + $3 + $4 + $7 + $8}' /proc/stat
+}
+
+# A module that is loaded later in one test than in another is no difference.
+scratch=$(mktemp -d /run/worker.XXXXXX) || exit 1
+modprobe -a rdma_rxe dummy configfs
+mount -t configfs configfs /sys/kernel/config
+state > "$scratch/before"
+while take; do
+	begin=$SECONDS ticks=$(cpu_ticks) tap=$share/$name.tap
+	"./$name.sh" > "$tap" 2>&1 < /dev/null
+	status=$?
+	dmesg -c > "$share/$name.console"
+	echo "$status $((SECONDS - begin)) $((($(cpu_ticks) - ticks) / 100))" > "$share/$name.status"
+	mv "$mine"/*-"$name" "$share/done/"
+	[ $status = 0 ] && ! grep -q '^not ok' "$tap" || exit
+	tidy
+	state > "$scratch/after"
+	diff "$scratch/before" "$scratch/after" | head -n 20
+	cmp -s "$scratch/before" "$scratch/after" || exit
+done
