@@ -58,7 +58,12 @@ bench: rig
 
 # Put the drivers into a kernel source.
 intree:
-	tools/testing/intree.sh "$(KSRC)"
+	tools/testing/intree/intree.sh "$(KSRC)"
+
+# In Debian's, compiled in many ways, and booted.
+test-intree:
+	$(VM)/setup
+	tools/testing/intree/test.sh
 
 docs:
 	$(VM)/setup
@@ -68,8 +73,8 @@ check:
 	$(VM)/setup
 	tools/testing/check.sh
 
-.PHONY: modules modules_install clean rig demo test test-long bench intree docs \
-	check
+.PHONY: modules modules_install clean rig demo test test-long bench intree test-intree \
+	docs check
 .DEFAULT_GOAL := modules
 
 endif

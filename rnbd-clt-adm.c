@@ -29,6 +29,8 @@ enum rnbd_adm_state {
 /**
  * struct rnbd_adm_iu - an administrative request
  * @rtrs: the connection it travels on
+ * @sess: whose life it belongs to, or NULL
+ * @losses: &rnbd_clt_sess.losses in that life
  * @done: it has been answered
  * @state: &enum rnbd_adm_state, decides who frees it
  * @err: how it ended
@@ -43,6 +45,8 @@ enum rnbd_adm_state {
  */
 struct rnbd_adm_iu {
 	struct rtrs_clt_sess		*rtrs;
+	struct rnbd_clt_sess		*sess;
+	unsigned int			losses;
 	struct completion		done;
 	atomic_t			state;
 	int				err;
@@ -86,6 +90,19 @@ static struct rnbd_adm_iu *rnbd_adm_alloc(struct rtrs_clt_sess *rtrs,
 	return iu;
 }
 
+static struct rnbd_adm_iu *rnbd_adm_alloc_for(struct rnbd_clt_dev *dev,
+					      unsigned int losses,
+					      size_t msg_len, size_t rsp_len)
+{
+	struct rnbd_adm_iu *iu = rnbd_adm_alloc(dev->rtrs, msg_len, rsp_len);
+
+	if (!IS_ERR(iu)) {
+		iu->sess = dev->sess;
+		iu->losses = losses;
+	}
+	return iu;
+}
+
 static void rnbd_adm_free(struct rnbd_adm_iu *iu)
 {
 	rtrs_clt_put_permit(iu->rtrs, iu->chunk);
@@ -94,6 +111,10 @@ static void rnbd_adm_free(struct rnbd_adm_iu *iu)
 
 static void rnbd_adm_done(void *priv, int err);
 
+/*
+ * Once the session has been lost, what a device was called before may be the name
+ * of another one. Who loses it waits for us, before it can be back.
+ */
 static int rnbd_adm_send(struct rnbd_adm_iu *iu)
 {
 	struct rtrs_clt_req req = {
@@ -109,6 +130,9 @@ static int rnbd_adm_send(struct rnbd_adm_iu *iu)
 		.priv		= iu,
 	};
 
+	guard(rcu)();
+	if (iu->sess && READ_ONCE(iu->sess->losses) != iu->losses)
+		return -ECONNABORTED;
 	return rtrs_clt_request(iu->rtrs, &req);
 }
 
@@ -237,28 +261,28 @@ void rnbd_clt_sess_info_nowait(struct rtrs_clt_sess *rtrs)
 
 /**
  * rnbd_clt_send_open() - open a device on the server
- * @rtrs: the connection
- * @path: name of the device, shorter than %RNBD_NAME_LEN
- * @mode: how to open it
+ * @dev: the device
+ * @losses: the session's, in the life in which it is to be opened
  * @again: it is mapped, and has been open before
  * @rsp: filled on success, as the server said it: check before use
  *
  * Context: process, sleeps for up to a minute.
- * Return: 0, the server's errno, -ETIMEDOUT or -ECONNABORTED.
+ * Return: 0, the server's errno, -ETIMEDOUT, or -ECONNABORTED if the session was
+ * lost: then nothing is open in its next life.
  */
-int rnbd_clt_send_open(struct rtrs_clt_sess *rtrs, const char *path,
-		       enum rnbd_access_mode mode, bool again,
-		       struct rnbd_dev_limits *rsp)
+int rnbd_clt_send_open(struct rnbd_clt_dev *dev, unsigned int losses,
+		       bool again, struct rnbd_dev_limits *rsp)
 {
 	struct rnbd_msg_open_rsp msg;
 	struct rnbd_adm_iu *iu;
 	int err;
 
-	iu = rnbd_adm_alloc(rtrs, sizeof(iu->msg.open), sizeof(iu->rsp.open));
+	iu = rnbd_adm_alloc_for(dev, losses, sizeof(iu->msg.open),
+				sizeof(iu->rsp.open));
 	if (IS_ERR(iu))
 		return PTR_ERR(iu);
 	iu->keep = again;
-	rnbd_open_encode(&iu->msg.open, mode, path);
+	rnbd_open_encode(&iu->msg.open, dev->access_mode, dev->path);
 	err = rnbd_adm_call(iu, RNBD_CLT_OPEN_TIMEOUT, &msg);
 	if (err)
 		return err;
@@ -267,17 +291,20 @@ int rnbd_clt_send_open(struct rtrs_clt_sess *rtrs, const char *path,
 
 /**
  * rnbd_clt_send_close() - close a device on the server
- * @rtrs: the connection
- * @device_id: as the server said
+ * @dev: the device
+ * @losses: the session's, in the life in which it was opened
+ * @device_id: as the server said then
  *
  * Context: process, sleeps for up to a minute.
- * Return: 0, the server's errno, -ETIMEDOUT or -ECONNABORTED.
+ * Return: 0, the server's errno, -ETIMEDOUT, or -ECONNABORTED if the session was
+ * lost, and the id with it.
  */
-int rnbd_clt_send_close(struct rtrs_clt_sess *rtrs, u32 device_id)
+int rnbd_clt_send_close(struct rnbd_clt_dev *dev, unsigned int losses,
+			u32 device_id)
 {
 	struct rnbd_adm_iu *iu;
 
-	iu = rnbd_adm_alloc(rtrs, sizeof(iu->msg.close), 0);
+	iu = rnbd_adm_alloc_for(dev, losses, sizeof(iu->msg.close), 0);
 	if (IS_ERR(iu))
 		return PTR_ERR(iu);
 	rnbd_adm_to_close(iu, device_id);

@@ -296,7 +296,7 @@ int rnbd_clt_dev_go(struct rnbd_clt_dev *dev)
 
 /**
  * rnbd_clt_dev_close_remote() - close a device on the server, if it is open there
- * @dev: the device; no request of it is under way
+ * @dev: the device; no request of it is going to be sent
  *
  * Context: process, sleeps.
  */
@@ -305,8 +305,9 @@ void rnbd_clt_dev_close_remote(struct rnbd_clt_dev *dev)
 	bool known = dev->losses == READ_ONCE(dev->sess->losses);
 	int err = 0;
 
+	/* else it would only wait for a chunk */
 	if (dev->remote && known)
-		err = rnbd_clt_send_close(dev->rtrs, dev->device_id);
+		err = rnbd_clt_send_close(dev, dev->losses, dev->device_id);
 	if (err && err != -ECONNABORTED)
 		pr_warn("%s@%s: cannot be closed on the server: %pe\n",
 			dev->path, dev->sess->name, ERR_PTR(err));
@@ -329,8 +330,7 @@ int rnbd_clt_dev_open_remote(struct rnbd_clt_dev *dev,
 	dev->losses = READ_ONCE(dev->sess->losses);
 	dev->events = READ_ONCE(dev->sess->events);
 	dev->unfit = false;
-	err = rnbd_clt_send_open(dev->rtrs, dev->path, dev->access_mode,
-				 dev->added, rsp);
+	err = rnbd_clt_send_open(dev, dev->losses, dev->added, rsp);
 	if (err)
 		return err;
 	dev->device_id = rsp->device_id;
@@ -532,14 +532,13 @@ static void rnbd_clt_dev_look(struct rnbd_clt_dev *dev)
 	if (READ_ONCE(dev->state) != RNBD_CLT_DEV_OPEN)
 		return;
 	losses = READ_ONCE(dev->sess->losses);
-	err = rnbd_clt_send_open(dev->rtrs, dev->path, dev->access_mode, true,
-				 &rsp);
+	err = rnbd_clt_send_open(dev, losses, true, &rsp);
 	if (err)
 		rnbd_clt_dev_look_failed(dev, err);
 	else if (losses != READ_ONCE(dev->sess->losses))
 		return;
 	else if (rsp.device_id != dev->device_id || dev->losses != losses)
-		rnbd_clt_send_close(dev->rtrs, rsp.device_id);
+		rnbd_clt_send_close(dev, losses, rsp.device_id);
 	else if (!rnbd_clt_dev_same_blocks(dev, &rsp))
 		rnbd_clt_dev_renounce(dev);
 	else

@@ -279,10 +279,10 @@ sector_t rnbd_clt_whole_blocks(u64 sectors, unsigned int block_size);
 
 int rnbd_clt_sess_info(struct rtrs_clt_sess *rtrs);
 void rnbd_clt_sess_info_nowait(struct rtrs_clt_sess *rtrs);
-int rnbd_clt_send_open(struct rtrs_clt_sess *rtrs, const char *path,
-		       enum rnbd_access_mode mode, bool again,
-		       struct rnbd_dev_limits *rsp);
-int rnbd_clt_send_close(struct rtrs_clt_sess *rtrs, u32 device_id);
+int rnbd_clt_send_open(struct rnbd_clt_dev *dev, unsigned int losses,
+		       bool again, struct rnbd_dev_limits *rsp);
+int rnbd_clt_send_close(struct rnbd_clt_dev *dev, unsigned int losses,
+			u32 device_id);
 
 /* rnbd-clt-sysfs.c */
 

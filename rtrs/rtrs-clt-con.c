@@ -12,7 +12,7 @@
 
 #include "rtrs-clt.h"
 
-/* How often to ask again for the address of a server that is not resolved. */
+/* When to ask again for the address of a server, at first. */
 #define RTRS_CLT_RESOLVE_MS	250
 
 /* What a consumer's reject says in its private data, or what its reason means. */
@@ -112,7 +112,7 @@ rtrs_clt_port_space(const struct rtrs_path_addr *addr)
 	return addr->dst.ss_family == AF_IB ? RDMA_PS_IB : RDMA_PS_TCP;
 }
 
-static int rtrs_clt_resolve_once(struct rtrs_clt_con *con)
+static int rtrs_clt_resolve_once(struct rtrs_clt_con *con, unsigned int ms)
 {
 	struct rtrs_clt_path *path = con->path;
 	struct rtrs_path_addr addr = path->addr;
@@ -122,24 +122,27 @@ static int rtrs_clt_resolve_once(struct rtrs_clt_con *con)
 	err = rdma_resolve_addr(con->c.cm_id,
 				addr.src.ss_family == AF_UNSPEC ? NULL :
 				(struct sockaddr *)&addr.src,
-				(struct sockaddr *)&addr.dst,
-				RTRS_CLT_RESOLVE_MS);
+				(struct sockaddr *)&addr.dst, ms);
 	return err ?: rtrs_clt_wait_step(path, path->answer_ms);
 }
 
 /*
  * ib_core asks the network for a neighbour, then starts to listen for the answer.
  * One that comes in between is not seen until the time is up, so that a server
- * that is there would be found after all of @answer_ms only: hence in small steps.
+ * that is there would be found after all of @answer_ms only: hence in steps, which
+ * grow, since a resolver in user space forgets the last question with each.
  */
 static int rtrs_clt_resolve_addr(struct rtrs_clt_con *con)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(con->path->answer_ms);
+	unsigned int left = con->path->answer_ms, ms = RTRS_CLT_RESOLVE_MS;
 	int err;
 
 	do {
-		err = rtrs_clt_resolve_once(con);
-	} while (!err && con->unresolved && time_before(jiffies, end));
+		ms = min(ms, left);
+		left -= ms;
+		err = rtrs_clt_resolve_once(con, ms);
+		ms *= 2;
+	} while (!err && con->unresolved && left);
 	if (err)
 		return err;
 	return con->unresolved ? -ETIMEDOUT : 0;

@@ -42,6 +42,7 @@ else
 		tests+=("$here/t-${t#t-}.sh")
 	done
 fi
+mapfile -t tests < <(printf '%s\n' "${tests[@]}" | awk '!seen[$0]++')
 for t in "${tests[@]}"; do
 	[ -f "$t" ] || { echo "run.sh: no test $(basename "$t" .sh)" >&2; exit 2; }
 done
@@ -81,38 +82,52 @@ run_one()	# test
 	times > "$results/$name.times"
 	echo "$status $((SECONDS - start)) $(awk -F'[ms ]+' '{cpu = $1 * 60 + $2 + $3 * 60 + $4}
 		END {printf "%.0f", cpu}' "$results/$name.times")" > "$results/$name.status"
-	: > "$results/done/0-$name"
+	mv "$results/$name".{tap,status,times} "$queue"
+	: > "$queue/done/0-$name"
 }
 
 # A VM for the others.
 run_worker()	# id
 {
 	exec "$vm/run" --timeout $((limit * 20)) --console "$results/$1.console" \
-		--share "$results" "$here/worker.sh" "$1" > "$results/$1.out" 2>&1 < /dev/null
+		--share "$queue" "$here/worker.sh" "$1" > "$results/$1.out" 2>&1 < /dev/null
 }
 
-# It has ended, by itself after a test, or in the middle of one.
-worker_ended()	# id
+# Points that are not of a test's own making: it has failed.
+failed_as()	# name reason [id of its VM]
 {
-	local f name
-
-	for f in "$results/running/$1"/*; do
-		[ -e "$f" ] || continue
-		name=$(test_of "$f")
-		cp "$results/$1.console" "$results/$name.console"
-		sed 's/^/# /' "$results/$1.out" >> "$results/$name.tap"
-		echo "lost $limit 0" > "$results/$name.status"
-		mv "$f" "$results/done/"
-	done
+	echo "not ok 1 - $2" >> "$queue/$1.tap"
+	[ -z "${3:-}" ] || sed 's/^/# /' "$results/$3.out" >> "$queue/$1.tap"
+	echo "lost 0 0" > "$queue/$1.status"
 }
 
-# Seconds since it took the test that it runs.
+# It has ended: by itself after a test, in the middle of one, or after it.
+worker_ended()	# id status
+{
+	local f name='' what='the VM ended in the middle of it'
+
+	for f in "$queue/running/$1"/*; do
+		[ ! -e "$f" ] || name=$(test_of "$f")
+	done
+	if [ -z "$name" ] && [ "$2" = 0 ]; then
+		return
+	elif [ -z "$name" ] && [ ! -e "$queue/$1.took" ]; then
+		unborn=$((unborn + 1))
+		return
+	elif [ -z "$name" ]; then
+		name=$1 what="the VM ends as it should, after $(cat "$queue/$1.took")"
+		left=$((left + 1))
+	fi
+	cp "$results/$1.console" "$queue/$name.console"
+	failed_as "$name" "$what" "$1"
+	rm -f "$queue/running/$1"/*
+	: > "$queue/done/0-$name"
+}
+
+# Seconds since it was started, took a test, or was done with one.
 worker_busy()	# id
 {
-	local dir=$results/running/$1
-
-	[ -n "$(ls "$dir")" ] || { echo 0; return; }
-	echo $(($(date +%s) - $(stat -c %Y "$dir")))
+	echo $(($(date +%s) - $(stat -c %Y "$queue/running/$1")))
 }
 
 # Renumber a test's points, after those of the tests before it, and make sure
@@ -151,8 +166,9 @@ show_done()
 {
 	local f
 
-	for f in "$results/done"/*; do
+	for f in "$queue/done"/*; do
 		[ -e "$f" ] || continue
+		mv "$queue/$(test_of "$f")".* "$results"
 		show "$(test_of "$f")"
 		rm "$f"
 		left=$((left - 1))
@@ -161,8 +177,14 @@ show_done()
 
 trap 'kill $(jobs -p) 2>/dev/null; exit 130' INT TERM HUP
 points=0
-rm -rf "$results"/{todo,running,done,worker*}
-mkdir -p "$results"/{todo,running,done}
+mkdir -p "$results" || exit 2
+exec 8> "$results/lock"
+flock -n 8 || { echo "run.sh: somebody else runs tests here" >&2; exit 2; }
+rm -rf "$results"/worker* "$results"/queue.*
+# A folder of this run, which a VM that outlives it will not find.
+queue=$(mktemp -d "$results/queue.XXXXXX") || exit 2
+trap 'rm -rf "$queue"' EXIT
+mkdir "$queue"/{todo,running,done}
 : > "$results/all.tap"
 echo "TAP version 13"
 pairs=() singles=() left=${#tests[@]}
@@ -175,20 +197,18 @@ for t in "${tests[@]}"; do
 	else
 		# what takes longest first, so that not all wait for it in the end
 		nr=$(sed -n 's/^# TAKES: \([0-9]*\) s$/\1/p' "$t")
-		: > "$results/todo/$((900 - ${nr:-0}))-$(basename "$t" .sh)"
+		: > "$queue/todo/$((900 - ${nr:-0}))-$(basename "$t" .sh)"
 	fi
 done
 
-# One VM a test would do, so they do not even boot.
+# VMs do not even boot.
 no_vms()
 {
 	local f
 
-	tail -n 30 "$results"/worker1.{out,console} | sed 's/^/# /'
-	for f in "$results/todo"/*; do
-		: > "$results/$(test_of "$f").tap"
-		echo "lost 0 0" > "$results/$(test_of "$f").status"
-		mv "$f" "$results/done/"
+	for f in "$queue/todo"/*; do
+		failed_as "$(test_of "$f")" "no VM for it" "worker$workers"
+		mv "$f" "$queue/done/"
 	done
 }
 
@@ -200,48 +220,65 @@ start_next()
 	local id
 
 	if [ ${#pairs[@]} != 0 ] && [[ "${running[*]}" != *pair* ]]; then
-		run_one "${pairs[0]}" &
+		run_one "${pairs[0]}" 8>&- &
 		running[$!]=pair
 		pairs=("${pairs[@]:1}")
 	elif [ ${#singles[@]} != 0 ]; then
-		run_one "${singles[0]}" &
+		run_one "${singles[0]}" 8>&- &
 		running[$!]=single
 		singles=("${singles[@]:1}")
-	elif [ -n "$(ls "$results/todo")" ]; then
+	elif [ "$(workers_free)" -lt "$(ls "$queue/todo" | wc -l)" ] && [ $unborn -lt 3 ]; then
 		id=worker$((++workers))
-		[ $workers -le $((${#tests[@]} + 2)) ] || { no_vms; return 1; }
-		mkdir "$results/running/$id"
-		run_worker "$id" &
+		mkdir "$queue/running/$id"
+		run_worker "$id" 8>&- &
 		running[$!]=$id
 	else
 		return 1
 	fi
 }
+# Those that boot, or are about to take a test.
+workers_free()
+{
+	local what n=0
+
+	for what in "${running[@]}"; do
+		[[ $what != worker* ]] || [ -n "$(ls "$queue/running/$what")" ] || n=$((n + 1))
+	done
+	echo $n
+}
 reap()
 {
-	local pid what
+	local pid what status
 
 	for pid in "${!running[@]}"; do
 		what=${running[$pid]}
 		if [[ $what = worker* ]] && [ "$(worker_busy "$what")" -gt "$limit" ]; then
-			kill "$pid"
-			wait "$pid"
+			kill "$pid" 2>/dev/null
+		elif kill -0 "$pid" 2>/dev/null; then
+			continue
 		fi
-		! kill -0 "$pid" 2>/dev/null || continue
-		[[ $what != worker* ]] || worker_ended "$what"
+		wait "$pid"
+		status=$?
+		[[ $what != worker* ]] || worker_ended "$what" $status
 		unset "running[$pid]"
 	done
 }
-workers=0
-while [ "$left" != 0 ]; do
+workers=0 unborn=0
+while [ "$left" != 0 ] || [ ${#running[@]} != 0 ]; do
 	reap
 	while [ ${#running[@]} -lt "$jobs" ] && start_next; do
 		:
 	done
+	if [ ${#running[@]} = 0 ] && [ -z "$(ls "$queue/done")" ]; then
+		[ -n "$(ls "$queue/todo")" ] || break
+		no_vms
+	fi
 	show_done
 	sleep 0.2
 done
-wait
+if [ "$left" != 0 ]; then
+	echo "not ok $((++points)) - $left tests have no result" | tee -a "$results/all.tap"
+fi
 
 failed=$(grep -c '^not ok' "$results/all.tap")
 skipped=$(grep -c '^ok .* # SKIP' "$results/all.tap")

@@ -59,8 +59,17 @@ check 'there is room' dd if=/dev/zero of=/mnt/large bs=1M count=50 conv=fsync st
 check_write 'a second path' 0 $RTRS_CLT/day/add_path "$(addrs 2)"
 check_write 'used in turn' 0 $RTRS_CLT/day/mpath_policy round-robin
 # Each CPU takes the paths in turn. What the file system writes meanwhile takes turns, too.
-check 'both are used' eval 'dd if=/dev/$disk of=/dev/null bs=64k count=100 iflag=direct status=none
-	[ "$(path_requests day 2)" -ge $(((100 - $(nproc)) / 2)) ]'
+both_used()
+{
+	local n before
+
+	before=("$(path_requests day 1)" "$(path_requests day 2)")
+	dd if="/dev/$disk" of=/dev/null bs=64k count=100 iflag=direct status=none
+	for n in 1 2; do
+		[ $(($(path_requests day $n) - before[n - 1])) -ge $(((100 - $(nproc)) / 2)) ] || return
+	done
+}
+check 'both are used' both_used
 
 # --- a look inside ---------------------------------------------------------------------
 

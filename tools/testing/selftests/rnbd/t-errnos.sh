@@ -18,7 +18,7 @@ table()		# name < lines
 }
 
 # The same command twice at a time: one of them does it, and the other is told that
-# it is being done, or does not find the file any more.
+# it is being done, or does not find the file any more, as if it had come later.
 twice_at_once()	# count
 {
 	local i one two other
@@ -113,13 +113,14 @@ kill -STOP "$peer_server"
 write_errno "$p/reconnect" 1 > /run/first &
 first=$!
 sleep 1
-write_errno "$p/reconnect" 1 > /dev/null &
+write_errno "$p/reconnect" 1 > /run/second &
 second=$!
 wait $first
 is 'mute: who reconnects has to give way' "$(< /run/first)" ENOTCONN
 kill -CONT "$peer_server"
 wait $second
-# which may have to wait until the server has seen to the first
+# who may have to wait until the server has seen to the first
+check 'mute: to who reconnects later' grep -xE '0|ENOTCONN' /run/second
 check 'mute: it connects in the end' wait_for 15 path_is mute 1 connected
 check 'unmap' unmap_all
 peer_server_stop 'a server in user space'

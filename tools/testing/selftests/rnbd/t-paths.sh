@@ -88,6 +88,29 @@ check 'they can be unmapped' unmap_all
 check 'and mapped again' map_disk multi /dev/ram0 "$(path 1)"
 check 'and works' fio_verify "$dev" --bs=4k --iodepth=16 --io_size=1m --size=16m
 
+# Who polls has hold of a connection, and looks at it until it is told of the end.
+poll_rounds()	# count
+{
+	local i p
+
+	for ((i = 0; i < $1; i++)); do
+		p=$(clt_path polled $((i % 2 * 2 + 1)))
+		echo 1 > "$p/disconnect" && sleep 0.3 && fio_runs &&
+			echo 1 > "$p/reconnect" && sleep 0.3 && fio_runs || { echo "round $i"; return 1; }
+	done
+}
+polled=(--ioengine=io_uring --hipri=1 --bs=4k --iodepth=8 --size=8m --io_size=1m)
+n=$(rounds 4 200)
+check 'poll queues' map_disk polled /dev/ram1 "$(path 1)" "$(path 3)" nr_poll_queues=2
+fio_start "$dev" "${polled[@]}"
+check "polled: $n times a path goes and comes" poll_rounds "$n"
+check 'polled: all blocks are right' fio_end
+fio_start "$dev" "${polled[@]}"
+sleep 1
+check 'polled: unmapped by force' unmap_disk "$dev" force
+check 'polled: I/O ends with an error' fio_fails
+dev=$(basename "$(readlink "$CLT/devices/!dev!ram0@multi")")
+
 start_fio
 check 'the only device goes away under I/O' rdma link delete rxe1
 check 'I/O ends with an error then' fio_fails

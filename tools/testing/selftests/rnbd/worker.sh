@@ -10,9 +10,11 @@
 # next begins in a new one.
 #
 #	worker.sh ID	below /run/share: todo/TEST, running/ID/TEST while it runs,
-#			done/TEST, and its TEST.tap, TEST.console, TEST.status
+#			done/TEST, and its TEST.tap, TEST.console, TEST.status;
+#			ID.took, the last that it took
 
 cd "$(dirname "$0")" || exit 1
+. ./lib.sh > /dev/null		# for what is bad in a log
 here=$PWD share=/run/share mine=/run/share/running/$1
 
 # The next one, if nobody else is faster.
@@ -83,14 +85,27 @@ mount -t configfs configfs /sys/kernel/config
 state > "$scratch/before"
 while take; do
 	begin=$SECONDS ticks=$(cpu_ticks) tap=$share/$name.tap
+	echo "$name" > "$share/$1.took"
 	"./$name.sh" > "$tap" 2>&1 < /dev/null
 	status=$?
 	dmesg -c > "$share/$name.console"
 	echo "$status $((SECONDS - begin)) $((($(cpu_ticks) - ticks) / 100))" > "$share/$name.status"
-	mv "$mine"/*-"$name" "$share/done/"
-	[ $status = 0 ] && ! grep -q '^not ok' "$tap" || exit
-	tidy
+	over=
+	[ $status = 0 ] && ! grep -q '^not ok' "$tap" || over=1
+	[ -n "$over" ] || tidy
 	state > "$scratch/after"
-	diff "$scratch/before" "$scratch/after" | head -n 20
-	cmp -s "$scratch/before" "$scratch/after" || exit
+	# what comes of a test after its end is the test's, too
+	dmesg -c > "$scratch/dmesg"
+	cat "$scratch/dmesg" >> "$share/$name.console"
+	if [ -z "$over" ] && grep -E "$log_bad" "$scratch/dmesg" > "$scratch/bad"; then
+		echo "not ok 1 - nothing bad in the kernel log afterwards" >> "$tap"
+		sed 's/^/#   /' "$scratch/bad" >> "$tap"
+		over=1
+	elif [ -z "$over" ] && ! cmp -s "$scratch/before" "$scratch/after"; then
+		diff "$scratch/before" "$scratch/after" | sed -n '1,20s/^/# left: /p' >> "$tap"
+		over=1
+	fi
+	mv "$mine"/*-"$name" "$share/done/"
+	[ -z "$over" ] || exit 0
 done
+exit 0

@@ -8,7 +8,7 @@
 # brings DIR up to date.
 
 set -eu
-top=$(cd "$(dirname "$0")/../.." && pwd)
+top=$(cd "$(dirname "$0")/../../.." && pwd)
 ksrc=${1:-}
 
 die()
