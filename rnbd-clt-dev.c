@@ -519,8 +519,8 @@ static void rnbd_clt_dev_look_failed(struct rnbd_clt_dev *dev, int err)
  * not to change under I/O, and to wait until there is none could take as long as
  * requests are held. They are when the device is opened next.
  *
- * If the session is lost meanwhile the id may be of its last life, and some other
- * device's by now: nothing is done with it, and the device is opened again anyway.
+ * If the session is lost meanwhile, the answer is of a life that is over, and so is
+ * what was open in it: there is nothing to take over and nothing to close.
  */
 static void rnbd_clt_dev_look(struct rnbd_clt_dev *dev)
 {

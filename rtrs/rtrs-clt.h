@@ -131,7 +131,8 @@ struct rtrs_clt_rsp_buf {
  * @rsps_dma: address of @rsps for the device
  * @nr_bufs: number of @bufs and @rsps
  * @poll_lock: one poller at a time; only for polled connections
- * @unresolved: the last question for the server's address was not answered
+ * @unresolved: the last question for the server's address was not answered; of
+ *	the event handler until it says that the step is done, then of who waits
  * @accepted: the server has accepted it
  * @parted: the server takes in nothing more
  * @inflight: requests sent and not done, for the choice of a path. Written by
