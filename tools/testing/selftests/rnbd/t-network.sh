@@ -121,6 +121,26 @@ silence()
 check "$n times all packets of a path are lost" silence
 check 'no error, no wrong block' end_io
 
+# --- what is lost with a path stays lost -----------------------------------------------------
+
+# A is sent again and again on path 1, where no packet goes through until it is given
+# up and B has taken A's place: nothing may be left there that could still send it.
+check_write 'only one path' 0 "$(clt_path net 2)/disconnect" 1
+disturb 1 loss 100%
+write_block A > /run/a.out 2>&1 &
+a=$!
+sleep 0.5
+check_write 'another one' 0 "$(clt_path net 2)/reconnect" 1
+check 'is up' wait_for 5 path_is net 2 connected
+write_errno "$(clt_path net 1)/disconnect" 1 > /dev/null	# or the heartbeat was faster
+check 'A is acknowledged over it' eval 'wait $a || { cat /run/a.out; false; }'
+check 'so is B' write_block B
+disturb 1 none
+sleep 6
+check 'B is on the disk, and stays there' cmp <(get_block) <(pattern B)
+write_errno "$(clt_path net 1)/reconnect" 1 > /dev/null	# the server may still have the old one
+check 'the first path comes back' wait_for 12 both_up
+
 # --- one path is slow -----------------------------------------------------------------------
 
 disturb 2 delay 300ms
