@@ -195,12 +195,14 @@ rxe_up()	# N...
 	modprobe dummy numdummies=0 || bail 'no dummy network devices'
 	for n; do
 		# An MTU of 4200 makes RoCE packets of 4096 bytes.
-		ip link add "roce$n" type dummy &&
-		ip link set "roce$n" mtu 4200 up &&
-		ip addr add "10.9.$n.1/24" dev "roce$n" &&
-		ip addr add "10.9.$n.2/24" dev "roce$n" &&
-		ip addr add "fd09:$n::1/64" dev "roce$n" nodad &&
-		ip addr add "fd09:$n::2/64" dev "roce$n" nodad &&
+		ip -batch - <<-END &&
+			link add roce$n type dummy
+			link set roce$n mtu 4200 up
+			addr add 10.9.$n.1/24 dev roce$n
+			addr add 10.9.$n.2/24 dev roce$n
+			addr add fd09:$n::1/64 dev roce$n nodad
+			addr add fd09:$n::2/64 dev roce$n nodad
+		END
 		rdma link add "rxe$n" type rxe netdev "roce$n" || bail "cannot set up rxe$n"
 	done
 }
@@ -383,17 +385,23 @@ path_is()	# session N state
 
 # --- I/O ---------------------------------------------------------------------
 
+# Options before the first --name are for all jobs.
+fio_jobs()	# device fio-options...
+{
+	fio --filename="/dev/${1#/dev/}" --ioengine=libaio --direct=1 --thread \
+		--group_reporting --randrepeat=1 "${@:2}"
+}
+
 run_fio()	# device fio-options...
 {
-	fio --name="$test_name" --filename="/dev/${1#/dev/}" --ioengine=libaio \
-		--direct=1 --thread --group_reporting --randrepeat=1 "${@:2}"
+	fio_jobs "$@" --name="$test_name"
 }
 
 # Write with a pattern that says what belongs where, read back, compare.
+verified=(--rw=randwrite --verify=crc32c --verify_fatal=1 --verify_dump=0 --do_verify=1)
 fio_verify()	# device fio-options...
 {
-	run_fio "$1" --rw=randwrite --verify=crc32c --verify_fatal=1 --verify_dump=0 \
-		--do_verify=1 "${@:2}"
+	run_fio "$1" "${verified[@]}" "${@:2}"
 }
 
 # The same in the background, round after round, until fio_end, which passes if
@@ -433,6 +441,23 @@ fio_end()
 {
 	rm /run/fio.go
 	wait $fio || { tail -n 30 /run/fio.out; return 1; }
+}
+
+# A block that can be told from others.
+pattern()	# letter
+{
+	head -c 4096 /dev/zero | tr '\0' "$1"
+}
+
+# The first block of $dev.
+write_block()	# letter
+{
+	pattern "$1" | dd of="/dev/$dev" bs=4k oflag=direct conv=notrunc iflag=fullblock status=none
+}
+
+get_block()
+{
+	dd if="/dev/$dev" bs=4k count=1 iflag=direct status=none
 }
 
 checksum()	# device

@@ -4,7 +4,7 @@
 # Run the tests t-*.sh beside this file, in VMs, and put their TAP together. The
 # last line is "N passed, N failed".
 #
-#	run.sh [--long] [--jobs N] [TEST...]	TEST: map, t-map or t-map.sh
+#	run.sh [--long] [--jobs N] [TEST...]	N VMs at a time; TEST: map, t-map or t-map.sh
 #
 # Output and kernel messages of each are kept in tools/testing/.cache/results.
 # Tests share VMs, one after another, as long as they leave them as they were
@@ -18,7 +18,9 @@ top=$(cd "$here/../../../.." && pwd)
 vm=$top/tools/testing/vm
 results=$top/tools/testing/.cache/results
 
-jobs=2
+# One more than there are CPUs: tests also wait, for time to pass or for each other's
+# end. Not without bound, as each wants 2 GiB of memory.
+jobs=$(($(nproc) < 5 ? $(nproc) + 1 : 6))
 while [ $# -gt 0 ]; do
 	case $1 in
 	--long) export RNBD_LONG=1 ;;
@@ -127,7 +129,7 @@ worker_ended()	# id status
 # Seconds since it was started, took a test, or was done with one.
 worker_busy()	# id
 {
-	echo $(($(date +%s) - $(stat -c %Y "$queue/running/$1")))
+	echo $((EPOCHSECONDS - $(stat -c %Y "$queue/running/$1")))
 }
 
 # Renumber a test's points, after those of the tests before it, and make sure
@@ -212,7 +214,7 @@ no_vms()
 	done
 }
 
-# As many at a time as wanted, but never twice two machines, and those first, since
+# As many VMs at a time as wanted, but never twice two machines, and those first, since
 # they take longest. Shown in the order in which they end.
 declare -A running=()		# what, by the process
 start_next()
@@ -263,10 +265,20 @@ reap()
 		unset "running[$pid]"
 	done
 }
+vms()
+{
+	local what n=0
+
+	for what in "${running[@]}"; do
+		n=$((n + 1))
+		[ "$what" != pair ] || n=$((n + 1))
+	done
+	echo $n
+}
 workers=0 unborn=0
 while [ "$left" != 0 ] || [ ${#running[@]} != 0 ]; do
 	reap
-	while [ ${#running[@]} -lt "$jobs" ] && start_next; do
+	while [ "$(vms)" -lt "$jobs" ] && start_next; do
 		:
 	done
 	if [ ${#running[@]} = 0 ] && [ -z "$(ls "$queue/done")" ]; then
@@ -274,7 +286,7 @@ while [ "$left" != 0 ] || [ ${#running[@]} != 0 ]; do
 		no_vms
 	fi
 	show_done
-	sleep 0.2
+	sleep 0.5
 done
 if [ "$left" != 0 ]; then
 	echo "not ok $((++points)) - $left tests have no result" | tee -a "$results/all.tap"

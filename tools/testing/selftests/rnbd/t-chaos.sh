@@ -5,6 +5,8 @@
 # wrong, unmap; and two administrators who write to every file of a session at
 # random while I/O runs. I/O may fail here. What may not is the kernel: no splat,
 # no hang, no leak, nothing left over.
+#
+# TAKES: 35 s
 . "$(dirname "$0")/lib.sh"
 
 # A session is sooner there and gone with fewer chunks.

@@ -18,16 +18,18 @@ queues()
 	find "/sys/block/$dev/mq" -mindepth 1 -maxdepth 1 | wc -l
 }
 
-# I/O from every CPU that is online, each on its own.
+# I/O from every CPU that is online, each to a part of the disk.
 verify_each()
 {
-	local cpu
+	local cpu jobs=()
 
 	for cpu in 0 1 2 3; do
 		[ "$cpu" = 0 ] || [ "$(cat /sys/devices/system/cpu/cpu$cpu/online)" = 1 ] ||
 			continue
-		verify --cpus_allowed="$cpu" --io_size=512k || { echo "CPU $cpu"; return 1; }
+		jobs+=(--name="cpu$cpu" --cpus_allowed="$cpu" --offset="$((cpu * 8))m")
 	done
+	fio_jobs "$dev" "${verified[@]}" --bsrange=512-64k --iodepth=8 --size=8m \
+		--io_size=512k "${jobs[@]}"
 }
 
 online()

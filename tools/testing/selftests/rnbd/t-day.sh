@@ -41,7 +41,7 @@ volume()	# load|create megabytes
 pair_up
 rxe_up 3
 check 'the server is up' server_is_up
-check 'it has a volume' volume create 64
+check 'it has a volume' volume create 32
 check 'its modules' srv 'rnbd_server_args=dev_search_path=/dev load_server'
 check 'the client loads' load_client
 
@@ -52,10 +52,10 @@ disk=$dev
 check 'mkfs' mkfs.ext4 -q "/dev/$disk"
 check 'mount' mount "/dev/$disk" /mnt
 check 'a tree goes in' cp -r "$(dirname "$0")" /mnt/tree
-check 'the volume grows' volume load 96
-check 'the client sees it' wait_for 3 size_is "$disk" $((96 << 20))
+check 'the volume grows' volume load 64
+check 'the client sees it' wait_for 3 size_is "$disk" $((64 << 20))
 check 'so does the file system' resize2fs "/dev/$disk"
-check 'there is room' dd if=/dev/zero of=/mnt/large bs=1M count=50 conv=fsync status=none
+check 'there is room' dd if=/dev/zero of=/mnt/large bs=1M count=30 conv=fsync status=none
 check_write 'a second path' 0 $RTRS_CLT/day/add_path "$(addrs 2)"
 check_write 'used in turn' 0 $RTRS_CLT/day/mpath_policy round-robin
 # Each CPU takes the paths in turn. What the file system writes meanwhile takes turns, too.
@@ -64,7 +64,7 @@ both_used()
 	local n before
 
 	before=("$(path_requests day 1)" "$(path_requests day 2)")
-	dd if="/dev/$disk" of=/dev/null bs=64k count=100 iflag=direct status=none
+	dd if="/dev/$disk" of=/dev/null bs=4k count=100 iflag=direct status=none
 	for n in 1 2; do
 		[ $(($(path_requests day $n) - before[n - 1])) -ge $(((100 - $(nproc)) / 2)) ] || return
 	done
@@ -125,7 +125,7 @@ check 'unmap' unmap_disk "$polled"
 
 rnbd_server_args=dev_search_path=/dev
 check 'another server' load_server
-ram_disks 1 96
+ram_disks 1 64
 check 'its disk' map_disk half ram0 "$(path 3)"
 half=$dev
 # So that a dead server is missed for a few seconds only.
@@ -133,13 +133,13 @@ check_write 'a faster heartbeat' 0 $RTRS_CLT/day/hb_interval_ms 1000
 check_write 'that gives up sooner' 0 $RTRS_CLT/day/hb_missed_max 3
 modprobe raid1
 check 'RAID-1' mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --bitmap=internal \
-	--metadata=1.2 --size=32M "/dev/$disk" "/dev/$half"
+	--metadata=1.2 --size=16M "/dev/$disk" "/dev/$half"
 synced()
 {
 	grep -q '\[UU\]' /proc/mdstat && ! grep -qE 'recovery|resync' /proc/mdstat
 }
 check 'both halves work' wait_for 120 synced
-fio_start md0 --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=30m --io_size=4m --rate_iops=100
+fio_start md0 --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=14m --io_size=4m --rate_iops=100
 sleep 3
 check 'one server dies' end_server
 check 'its half is given up' wait_for 30 grep -qE '\[(_U|U_)\]' /proc/mdstat
@@ -147,7 +147,7 @@ check 'I/O goes on' fio_runs
 sleep 2
 check 'the server boots again' start_server
 check 'it is up' server_is_up
-check 'it has its volume' volume create 96
+check 'it has its volume' volume create 64
 check 'its modules' srv 'rnbd_server_args=dev_search_path=/dev load_server'
 check 'the disk is open again' wait_for 20 state_is "$disk" open
 check 'the half comes back' eval 'mdadm /dev/md0 --fail detached --remove detached
@@ -159,7 +159,7 @@ check 'the array is stopped' mdadm --stop /dev/md0
 offset=$(mdadm --examine "/dev/$disk" | awk '$1 == "Data" && $2 == "Offset" {print $4}')
 halves()
 {
-	cmp -n $((32 << 20)) -i $((offset << 9)) "/dev/$disk" "/dev/$half"
+	cmp -n $((16 << 20)) -i $((offset << 9)) "/dev/$disk" "/dev/$half"
 }
 drop_caches
 check 'both halves are the same' halves

@@ -4,6 +4,8 @@
 # What an administrator's command ends with when there is no path, no server, a server
 # that has forgotten the session, or somebody who does the same. Whoever has a script
 # goes by the errno. Those of a session that works are in t-map.
+#
+# TAKES: 20 s
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peer/peer.sh"
 

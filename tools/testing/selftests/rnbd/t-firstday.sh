@@ -8,7 +8,7 @@
 # TAKES: 50 s
 . "$(dirname "$0")/lib.sh"
 
-tree=/usr/share/perl5
+tree=/usr/share/perl5/Debconf
 
 sums()		# directory
 {

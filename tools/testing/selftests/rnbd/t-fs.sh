@@ -5,6 +5,8 @@
 # from a directory tree by several writers at a time, unmounted, mounted again,
 # compared and checked. A failure means lost, stale or misplaced blocks, or a
 # flush that did not do what it says.
+#
+# TAKES: 55 s
 . "$(dirname "$0")/lib.sh"
 
 # Copied to memory first: to read them over 9p again and again takes long.

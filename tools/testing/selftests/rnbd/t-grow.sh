@@ -5,6 +5,8 @@
 # by itself, a mounted file system can be grown into the new room, clients that
 # know nothing of it are told nothing. A failure means a file system that cannot
 # grow without an outage, or one that believes in room that there is not.
+#
+# TAKES: 50 s
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peer/peer.sh"
 

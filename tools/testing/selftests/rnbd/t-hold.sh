@@ -21,7 +21,7 @@ read_block()	# [rnbdN]
 	dd if="/dev/${1:-$dev}" of=/dev/null bs=4k count=1 iflag=direct status=none
 }
 
-write_block()
+write_zeroes()
 {
 	dd if=/dev/zero of="/dev/$dev" bs=4k count=1 seek="${1:-0}" oflag=direct conv=notrunc status=none
 }
@@ -202,12 +202,12 @@ restart_server()
 	server_ends && load_server && wait_for 10 state_is "$1"
 }
 check 'map a disk with a volatile cache' map_disk hold /dev/wb "$(path 1)" io_hold_sec=30
-check 'a write' write_block
+check 'a write' write_zeroes
 check 'a flush' flush
 check 'the server restarts: nothing is lost' restart_server open
-check 'a write' write_block
+check 'a write' write_zeroes
 check 'is flushed' flush
-check 'a write that is not flushed' write_block 1
+check 'a write that is not flushed' write_zeroes 1
 check 'the server restarts: it is lost' restart_server closed
 sleep 2
 check 'the disk stays closed' state_is closed
@@ -217,11 +217,11 @@ check 'so does all I/O' read_ended 5 EIO
 check_write 'and it cannot be remapped' EIO "/sys/block/$dev/rnbd/remap_device" 1
 check 'unmap' unmap_disk "$dev"
 check 'map again' map_disk hold /dev/wb "$(path 1)"
-check 'I/O, and a flush' eval 'write_block && flush'
+check 'I/O, and a flush' eval 'write_zeroes && flush'
 check 'unmap' unmap_disk "$dev"
 check 'map a disk without a volatile cache' map_disk hold /dev/ram1 "$(path 1)"
-check 'a write that is not flushed' write_block
+check 'a write that is not flushed' write_zeroes
 check 'the server restarts: nothing is lost' restart_server open
-check 'I/O, and a flush' eval 'write_block && flush'
+check 'I/O, and a flush' eval 'write_zeroes && flush'
 check 'unmap' unmap_disk "$dev"
 finish

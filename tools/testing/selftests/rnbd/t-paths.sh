@@ -4,6 +4,8 @@
 # Several paths in a session: all are used, and when one fails its requests go on
 # over the others, without an error and without a wrong block. When the last has
 # failed, I/O ends with an error, at once, and nothing hangs.
+#
+# TAKES: 45 s
 . "$(dirname "$0")/lib.sh"
 
 failed_over()	# session N

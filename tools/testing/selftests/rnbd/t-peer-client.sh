@@ -35,7 +35,7 @@ session()	# prefix function server-options...
 io()	# prefix
 {
 	check "$1: fio, verified" fio_verify "$dev" --bsrange=4k-124k \
-		--size=16M --io_size="$(rounds 4 64)M" --iodepth=32
+		--size=16M --io_size="$(rounds 2 64)M" --iodepth=32
 }
 
 operations()	# prefix

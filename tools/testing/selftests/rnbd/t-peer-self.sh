@@ -8,6 +8,8 @@
 # That the peers see broken rules is shown, too: the server breaks one after the
 # other on request (--wrong), and the client has to fail; the client's own tests
 # break many, and a strict server has to fail.
+#
+# TAKES: 25 s
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peer/peer.sh"
 

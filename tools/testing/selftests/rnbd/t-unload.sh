@@ -5,6 +5,8 @@
 # The server may go at any time: its clients' I/O fails, and they can unmap. The
 # client may not, as long as it has a disk. What fails here is a machine that
 # hangs at shutdown or has to be rebooted for an update.
+#
+# TAKES: 50 s
 . "$(dirname "$0")/lib.sh"
 
 # A session is sooner there and gone with fewer chunks.

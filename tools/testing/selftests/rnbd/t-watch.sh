@@ -4,6 +4,8 @@
 # What can be watched: statistics that add up with what was done, an I/O followed
 # through all layers by its chunk number, histograms of how long requests take. A
 # failure means that whoever looks for a slow or lost request is led astray.
+#
+# TAKES: 25 s
 . "$(dirname "$0")/lib.sh"
 
 tracing=/sys/kernel/tracing
