@@ -85,6 +85,11 @@ MODULE_PARM_DESC(dev_search_path,
 		 "folder that clients find devices in, " SESSNAME_MARK
 		 " stands for the session's name (default: /)");
 
+static unsigned int max_session_devices = 1024;
+module_param(max_session_devices, uint, 0644);
+MODULE_PARM_DESC(max_session_devices,
+		 "devices that a session may have open (default: 1024)");
+
 /**
  * struct rnbd_srv_path - a path that is being put together
  * @len: so far; PATH_MAX and more if it has become too long
@@ -236,6 +241,7 @@ static void rnbd_srv_detach(struct rnbd_srv_sess_dev *sess_dev)
 	pr_info_ratelimited("%s: closing %s, device %u\n", sess_dev->sess->name,
 			    dev->name, sess_dev->id);
 	xa_erase(&sess_dev->sess->devs, sess_dev->id);
+	sess_dev->sess->nr_devs--;
 	list_del_init(&sess_dev->entry);
 	kobject_del(&sess_dev->kobj);
 	if (list_empty(&dev->sess_devs))
@@ -501,6 +507,7 @@ static int rnbd_srv_publish(struct rnbd_srv_sess_dev *sess_dev)
 	if (err < 0)
 		goto del_sess_dev;
 	list_add_tail(&sess_dev->entry, &dev->sess_devs);
+	sess->nr_devs++;
 	return 0;
 
 del_sess_dev:
@@ -509,6 +516,18 @@ del_dev:
 	if (list_empty(&dev->sess_devs))
 		rnbd_srv_sysfs_del_dev(dev);
 	return err;
+}
+
+/* May a session have one device more? */
+static int rnbd_srv_limit_devs(const struct rnbd_srv_sess *sess)
+{
+	unsigned int max = READ_ONCE(max_session_devices);
+
+	if (sess->nr_devs < max)
+		return 0;
+	pr_warn_ratelimited("%s: not opened, the limit max_session_devices=%u is reached\n",
+			    sess->name, max);
+	return -EUSERS;
 }
 
 static int rnbd_srv_attach(struct rnbd_srv_sess_dev *sess_dev)
@@ -523,6 +542,9 @@ static int rnbd_srv_attach(struct rnbd_srv_sess_dev *sess_dev)
 	if (rnbd_srv_bdev_gone(sess_dev->bdev))
 		return -ENXIO;
 	rnbd_srv_detach_all_gone();
+	err = rnbd_srv_limit_devs(sess_dev->sess);
+	if (err)
+		return err;
 	sess_dev->dev = rnbd_srv_dev_get(sess_dev->bdev);
 	if (!sess_dev->dev)
 		return -ENOMEM;

@@ -39,6 +39,7 @@
  *	closed yet and every administrative message that is not answered yet
  * @closed: RTRS has ended it, nothing can be opened any more; rnbd_srv_lock
  * @next_id: where to look for the next device_id; rnbd_srv_lock
+ * @nr_devs: in @devs; rnbd_srv_lock
  * @name: of the session, constant
  */
 struct rnbd_srv_sess {
@@ -49,6 +50,7 @@ struct rnbd_srv_sess {
 	struct kref	ref;
 	bool		closed;
 	u32		next_id;
+	unsigned int	nr_devs;
 	char		name[];
 };
 

@@ -447,8 +447,12 @@ static void rtrs_srv_con_reject(struct rdma_cm_id *cm_id, int err)
 	struct rtrs_msg_conn_rsp msg;
 	char src[RTRS_ADDR_STRLEN];
 
-	rtrs_addr_to_str(&cm_id->route.addr.dst_addr, src, sizeof(src));
-	pr_info_ratelimited("%s: connection refused: %pe\n", src, ERR_PTR(err));
+	/* a limit has had its line */
+	if (err != -EUSERS) {
+		rtrs_addr_to_str(&cm_id->route.addr.dst_addr, src, sizeof(src));
+		pr_info_ratelimited("%s: connection refused: %pe\n", src,
+				    ERR_PTR(err));
+	}
 	rtrs_srv_rsp_encode(&msg, NULL, err);
 	rdma_reject(cm_id, &msg, sizeof(msg), IB_CM_REJ_CONSUMER_DEFINED);
 }

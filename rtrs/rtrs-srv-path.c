@@ -33,6 +33,10 @@
 #include "rtrs-srv.h"
 #include "rtrs-srv-trace.h"
 
+/* How long a path may take to come up, from one connection to the next, and in all. */
+#define RTRS_SRV_STEP_TIMEOUT	((long)msecs_to_jiffies(RTRS_CONNECT_TIMEOUT_MS))
+#define RTRS_SRV_UP_TIMEOUT	(4 * RTRS_SRV_STEP_TIMEOUT)
+
 /* How long a client waits for its old session of the same name to end. */
 #define RTRS_SRV_NAME_TIMEOUT	(10 * HZ)
 
@@ -118,6 +122,7 @@ struct rtrs_srv_path *rtrs_srv_path_find(struct rtrs_srv_sess *sess,
 
 static void rtrs_srv_path_free(struct rtrs_srv_path *path)
 {
+	rtrs_srv_limit_give_memory(path);
 	free_percpu(path->stats);
 	kvfree(path->mrs);
 	kvfree(path->privs);
@@ -178,12 +183,16 @@ void rtrs_srv_path_put_device(struct rtrs_srv_path *path)
  * rtrs_srv_path_touch() - a path makes progress coming up
  * @path: the path
  *
+ * But not for ever: that would be a way to be half open for hours.
+ *
  * Context: any.
  */
 void rtrs_srv_path_touch(struct rtrs_srv_path *path)
 {
+	long left = path->up_by - jiffies;
+
 	mod_delayed_work(rtrs_srv_wq, &path->timeout_work,
-			 msecs_to_jiffies(RTRS_CONNECT_TIMEOUT_MS));
+			 clamp(left, 0L, RTRS_SRV_STEP_TIMEOUT));
 }
 
 static void rtrs_srv_path_timeout(struct work_struct *work)
@@ -251,7 +260,7 @@ static int rtrs_srv_path_set_name(struct rtrs_srv_path *path, const char *name)
 	guard(mutex)(&rtrs_srv_mutex);
 	err = rtrs_srv_sess_set_name(path->sess, name);
 	path->slots = path->sess->slots;
-	return err;
+	return err ?: rtrs_srv_limit_take_memory(path);
 }
 
 /* May its session have that name? One that is about to end is waited for. */
@@ -445,6 +454,7 @@ static void rtrs_srv_path_init(struct rtrs_srv_path *path,
 	path->vector = atomic_inc_return(&vector);
 	path->sess_uuid = req->sess_uuid;
 	path->recon_cnt = req->recon_cnt;
+	path->up_by = jiffies + RTRS_SRV_UP_TIMEOUT;
 
 	path->features = offered & (RTRS_FEAT_BOOT_ID | RTRS_FEAT_USER_EVENT);
 	path->event_cqe.done = rtrs_srv_event_done;
@@ -504,7 +514,8 @@ static int rtrs_srv_path_get_device(struct rtrs_srv_path *path)
  * Context: process, sleeps; under rtrs_srv_mutex.
  * Return: the path, part of the session, or an ERR_PTR: -EEXIST if the session
  * has one between the same addresses, -EBUSY if that is being taken down,
- * -ECONNRESET if it has too many, or what else went wrong.
+ * -ECONNRESET if it has too many, -EUSERS if a limit is reached, or what else went
+ * wrong.
  */
 struct rtrs_srv_path *rtrs_srv_path_create(struct rtrs_srv_sess *sess,
 					   struct rdma_cm_id *cm_id,
@@ -519,11 +530,17 @@ struct rtrs_srv_path *rtrs_srv_path_create(struct rtrs_srv_sess *sess,
 	path->con_num = req->cid_num;
 	rtrs_srv_path_init(path, cm_id, req);
 
+	path->queue_depth = sess->queue_depth;
+	path->chunk_bits = rtrs_chunk_bits(sess->queue_depth);
+
 	err = rtrs_srv_path_check_name(sess, path->name);
 	if (err)
 		goto free;
 	err = -ECONNRESET;
 	if (sess->path_cnt >= RTRS_MAX_PATHS)
+		goto free;
+	err = rtrs_srv_limit_admit(path, !sess->path_cnt);
+	if (err)
 		goto free;
 	err = -ENOMEM;
 	path->stats = alloc_percpu(struct rtrs_srv_stats);
@@ -533,8 +550,6 @@ struct rtrs_srv_path *rtrs_srv_path_create(struct rtrs_srv_sess *sess,
 	if (err)
 		goto put_device;
 
-	path->queue_depth = sess->queue_depth;
-	path->chunk_bits = rtrs_chunk_bits(sess->queue_depth);
 	kref_get(&sess->ref);
 	path->sess = sess;
 	path->user = sess->ctx->ops;

@@ -49,7 +49,7 @@ struct rtrs_srv_conf rtrs_srv_conf __ro_after_init;
 DEFINE_MUTEX(rtrs_srv_mutex);
 
 /* Sessions of all ports, for their names share one directory. rtrs_srv_mutex */
-static LIST_HEAD(rtrs_srv_sessions);
+LIST_HEAD(rtrs_srv_sessions);
 
 /* Paths come up and go on it. What users do is done elsewhere: it may block. */
 struct workqueue_struct *rtrs_srv_wq;

@@ -317,6 +317,8 @@ struct rtrs_srv_con {
  * @src: address of the client, as text; constant
  * @dst: our address; constant
  * @name: both, and its name in sysfs; constant
+ * @memory: bytes of its chunks, as far as limits are concerned; rtrs_srv_mutex
+ * @up_by: when it has to be up, in jiffies; constant
  * @con_cnt: connections that were accepted
  * @con_num: connections it has to have; constant
  * @cons: the connections by cid
@@ -372,6 +374,8 @@ struct rtrs_srv_path {
 	char			src[RTRS_ADDR_STRLEN];
 	char			dst[RTRS_ADDR_STRLEN];
 	char			name[2 * RTRS_ADDR_STRLEN];
+	u64			memory;
+	unsigned long		up_by;
 	u16			con_cnt;
 	u16			con_num;
 	struct rtrs_srv_con	*cons[] __counted_by(con_num);
@@ -393,6 +397,7 @@ do {									\
 /* rtrs-srv.c */
 extern struct rtrs_srv_conf rtrs_srv_conf;
 extern struct mutex rtrs_srv_mutex;
+extern struct list_head rtrs_srv_sessions;
 extern struct workqueue_struct *rtrs_srv_wq;
 
 struct rtrs_srv_sess *rtrs_srv_sess_find(struct rtrs_srv_ctx *ctx,
@@ -464,6 +469,11 @@ int rtrs_srv_read_buf(struct rtrs_srv_op *op, size_t len);
 int rtrs_srv_io_request(struct rtrs_srv_con *con, u32 payload);
 void rtrs_srv_op_work(struct work_struct *work);
 void rtrs_srv_io_release(struct rtrs_srv_path *path);
+
+/* rtrs-srv-limit.c */
+int rtrs_srv_limit_admit(const struct rtrs_srv_path *path, bool new_sess);
+int rtrs_srv_limit_take_memory(struct rtrs_srv_path *path);
+void rtrs_srv_limit_give_memory(struct rtrs_srv_path *path);
 
 /* rtrs-srv-sysfs.c */
 int rtrs_srv_sysfs_init(void);

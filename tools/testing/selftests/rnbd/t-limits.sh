@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What a server does not give: more than its limits to clients that want too much,
+# and anything over devices that cannot carry RTRS. A failure means that one client
+# can take a server's memory from all others, or that an administrator with the
+# wrong network card waits for a timeout instead of being told.
+#
+# TAKES: 35 s
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/peer/peer.sh"
+
+limits=/sys/module/rtrs_server/parameters
+devices=/sys/module/rnbd_server/parameters/max_session_devices
+
+# One point: the errno, and just one line that names the limit.
+refused()	# limit command...
+{
+	local lines
+
+	lines=$(log | grep -c "the limit $1=")
+	is "$1: refused" "$("${@:2}")" EUSERS
+	is "$1: one line says so" $(($(log | grep -c "the limit $1=") - lines)) 1
+}
+
+map_errno()	# session device path...
+{
+	write_errno $CLT/map_device "sessname=$1 device_path=$2 ${*:3}"
+}
+
+# No limit but one, until it is taken back.
+limit()		# name value
+{
+	was=$(< "$limits/$1")
+	echo "$2" > "$limits/$1"
+}
+unlimit()	# name
+{
+	echo "$was" > "$limits/$1"
+}
+
+rxe_up 1 2
+ram_disks 3 16
+rtrs_server_args=sess_queue_depth=64
+check 'the server loads' load_server
+check 'the client loads' load_client
+cons=$(($(nproc) + 1))
+
+# --- sessions, paths, memory ------------------------------------------------------
+
+check 'a session' map_disk one /dev/ram0 "$(path 1)"
+first=$dev
+for l in "max_sessions 1" "max_client_paths 1" "max_client_connections $((2 * cons - 1))" \
+	 "max_memory_mb 15" "max_client_memory_mb 15" "max_half_open 0" "max_client_half_open 0"; do
+	# shellcheck disable=SC2086 # name and value
+	limit $l
+	refused "${l% *}" map_errno two /dev/ram1 "$(path 1)"
+	# another session is one thing, another path another
+	case $l in
+	max_sessions*)
+		check_write 'max_sessions: another path' 0 $RTRS_CLT/one/add_path "$(addrs 2)"
+		check_write 'and it is taken away' 0 "$(clt_path one 2)/remove_path" 1 ;;
+	max_memory*|*half_open*)
+		refused "${l% *}" write_errno $RTRS_CLT/one/add_path "$(addrs 2)" ;;
+	*client*)
+		check_write "${l% *}: from another address" 0 $RTRS_CLT/one/add_path "$(addrs 2)"
+		check_write 'and it is taken away' 0 "$(clt_path one 2)/remove_path" 1 ;;
+	esac
+	unlimit "${l% *}"
+	check "${l% *}: as many as that" map_disk two /dev/ram1 "$(path 1)"
+	check 'the session ends' unmap_disk "$dev"
+done
+check 'the first one has noticed nothing' fio_verify "$first" --bs=4k --iodepth=8 --size=8m \
+	--number_ios=100
+echo 16 > $limits/max_client_memory_mb		# or it would be half of this
+limit max_memory_mb 16
+# What the last one had may be still on its way back.
+check 'memory for two sessions' wait_for 10 map_disk two /dev/ram1 "$(path 1)"
+second=$dev
+refused max_memory_mb map_errno three /dev/ram2 "$(path 2)"
+check 'one of them ends' unmap_disk "$second"
+check 'and makes room for another' wait_for 10 map_disk three /dev/ram2 "$(path 2)"
+check 'which ends' unmap_disk "$dev"
+unlimit max_memory_mb
+echo 0 > $limits/max_client_memory_mb
+
+# --- a path that is lost comes back when there is room --------------------------------
+
+limit max_half_open 0
+check_write 'the only path is disconnected' 0 "$(clt_path one 1)/disconnect" 1
+check_write 'and cannot come back' ENOTCONN "$(clt_path one 1)/reconnect" 1
+unlimit max_half_open
+check 'until it can' wait_for 15 path_is one 1 connected
+check 'the disk is open' wait_for 10 eval '[ "$(disk_attr "$first" state)" = open ]'
+
+# --- open devices ------------------------------------------------------------------------
+
+echo 2 > $devices
+check 'a second device' map_disk one /dev/ram1
+second=$dev
+refused max_session_devices map_errno one /dev/ram2
+check 'one is closed' unmap_disk "$second"
+check 'and makes room for another' wait_for 5 map_disk one /dev/ram2
+check 'unmap' unmap_all
+
+# --- devices that cannot carry RTRS ------------------------------------------------------
+
+# iWARP in software has no RDMA write with immediate. Debian's kernel has no such
+# device; the debug kernel has.
+iwarp_up()
+{
+	ip -batch - <<-END && rdma link add siw0 type siw netdev iwarp0
+		link add iwarp0 type dummy
+		link set iwarp0 up
+		addr add 10.8.0.1/24 dev iwarp0
+		addr add 10.8.0.2/24 dev iwarp0
+	END
+}
+says_why()
+{
+	[ "$(log | grep -c 'siw0: iWARP has no RDMA write with immediate')" = "$1" ]
+}
+iwarp()
+{
+	check 'an iWARP device' iwarp_up
+	start=${EPOCHREALTIME/./}
+	check_map_errno 'a client cannot map over it' EOPNOTSUPP \
+		'sessname=iwarp device_path=/dev/ram0 path=ip:10.8.0.1@ip:10.8.0.2'
+	check 'which it says within two seconds' test $((${EPOCHREALTIME/./} - start)) -lt 2000000
+	check 'and in the log, once' says_why 1
+	check_map_errno 'also if it chooses the device' EOPNOTSUPP \
+		'sessname=iwarp device_path=/dev/ram0 path=ip:10.8.0.2'
+	check 'the peer is there' peer_build
+	start=${EPOCHREALTIME/./}
+	check 'a server refuses it' eval '! timeout 20 "$PEER/peer-client" --server 10.8.0.2 --source 10.8.0.1 \
+		--dev /dev/ram0 --only "SESS_INFO" > /run/iwarp.tap 2>&1'
+	check 'within two seconds' test $((${EPOCHREALTIME/./} - start)) -lt 2000000
+	check 'and says why' says_why 3
+	check 'the device goes' eval 'rdma link delete siw0 && ip link delete iwarp0'
+}
+if modprobe siw 2> /dev/null; then
+	iwarp
+else
+	skip 'iWARP' 'this kernel has no siw'
+fi
+finish
