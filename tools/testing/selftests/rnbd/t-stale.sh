@@ -168,6 +168,7 @@ check 'another write is not held up' timeout 5 dd if=/dev/zero of="/dev/$dev" bs
 check 'A is acknowledged in the end' a_ends_well
 check 'unmap' unmap_disk "$dev"
 qemu-nbd -d /dev/nbd0 > /dev/null
+pkill nbdkit
 
 # --- (e) many requests under way ------------------------------------------------------------
 
@@ -193,5 +194,40 @@ flap()
 n=$(rounds 6 60)
 check "$n times a path goes and comes back" flap "$n"
 check 'no error, no wrong block' fio_end
+check 'unmap' unmap_disk "$dev"
+
+# --- what the disk gets late is what it was sent -----------------------------------------------
+
+# A fails, so that nobody writes it again; the disk may have the old blocks then or A,
+# but nothing else: the memory that A came in is not used again before it is written.
+large=$((100 << 10))
+letters()	# letter
+{
+	head -c $large /dev/zero | tr '\0' "$1"
+}
+# What the server writes does not go through the disk's page cache.
+old_or_a()
+{
+	dd if=/dev/ram0 of=/run/found bs=$large count=1 iflag=direct status=none
+	cmp /run/found <(letters O) || cmp /run/found <(letters A)
+}
+dmsetup suspend slow
+dmsetup load slow --table "0 65536 delay /dev/ram0 0 0 /dev/ram0 0 4000"
+check 'a disk that is very slow to write' dmsetup resume slow
+letters O | dd of=/dev/ram0 bs=$large iflag=fullblock conv=notrunc,fsync status=none
+check 'map it over one path' map_disk st /dev/dm-0 "$(path 1)"
+(letters A | dd of="/dev/$dev" bs=$large iflag=fullblock oflag=direct conv=notrunc status=none) \
+	> /run/a.out 2>&1 &
+a=$!
+written()
+{
+	[ "$(dmsetup status slow | awk '{print $5}')" -gt 0 ]
+}
+check 'A is in the disk' wait_for 3 written
+check_write 'the path is disconnected' 0 "$(clt_path st 1)/disconnect" 1
+check 'A fails' a_fails
+check_write 'the path is back, with memory of its own' 0 "$(clt_path st 1)/reconnect" 1
+sleep 5
+check 'A is on the disk, or what was there' old_or_a
 check 'unmap' unmap_disk "$dev"
 finish
