@@ -28,6 +28,11 @@ static u64 rtrs_clt_latency_since;
 static DEFINE_MUTEX(rtrs_clt_latency_lock);
 static struct dentry *rtrs_clt_debugfs;
 
+static unsigned int rtrs_clt_latency_bucket(u64 ns)
+{
+	return min(ilog2(ns), RTRS_CLT_LATENCY_BUCKETS - 1);
+}
+
 /**
  * rtrs_clt_latency_answered() - a request was answered while latency is measured
  * @io: the request
@@ -42,7 +47,7 @@ void rtrs_clt_latency_answered(const struct rtrs_clt_io *io)
 
 	if (posted < READ_ONCE(rtrs_clt_latency_since) || now <= posted)
 		return;
-	bucket = min(ilog2(now - posted), RTRS_CLT_LATENCY_BUCKETS - 1);
+	bucket = rtrs_clt_latency_bucket(now - posted);
 	this_cpu_inc(latency->nr[io->req.dir == DMA_TO_DEVICE][bucket]);
 }
 
