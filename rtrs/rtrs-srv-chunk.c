@@ -154,23 +154,30 @@ static u32 rtrs_srv_max_region(const struct ib_device *dev, u32 page_size)
 }
 
 /* All regions are of one size, so it divides the number of chunks. */
+static u32 rtrs_srv_region_chunks(u32 queue_depth, u32 max)
+{
+	u32 chunks = min(max, queue_depth);
+
+	while (queue_depth % chunks)
+		chunks--;
+	return chunks;
+}
+
 static int rtrs_srv_divide(const struct rtrs_srv_path *path,
 			   struct rtrs_srv_regions *r)
 {
 	u32 chunk_size = rtrs_srv_conf.chunk_size;
+	u32 max;
 
 	r->page_size = rtrs_srv_page_size(path);
-	r->chunks = rtrs_srv_max_region(path->dev, r->page_size) / chunk_size;
-	if (!r->chunks) {
+	max = rtrs_srv_max_region(path->dev, r->page_size) / chunk_size;
+	if (!max) {
 		rtrs_srv_err(path, "%s: cannot register %u bytes, use a smaller max_chunk_size\n",
 			     dev_name(&path->dev->dev), chunk_size);
 		return -EOPNOTSUPP;
 	}
-	if (rtrs_srv_conf.always_invalidate)
-		r->chunks = 1;
-	r->chunks = min(r->chunks, path->queue_depth);
-	while (path->queue_depth % r->chunks)
-		r->chunks--;
+	r->chunks = rtrs_srv_conf.always_invalidate ? 1 :
+		    rtrs_srv_region_chunks(path->queue_depth, max);
 	r->pages = r->chunks * (chunk_size / r->page_size);
 	return 0;
 }
