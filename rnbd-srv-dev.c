@@ -119,9 +119,9 @@ static void rnbd_srv_path_add_str(struct rnbd_srv_path *path, const char *str)
 }
 
 static void rnbd_srv_path_add_search(struct rnbd_srv_path *path,
-				     const char *sessname)
+				     const char *search, const char *sessname)
 {
-	const char *rest = dev_search_path;
+	const char *rest = search;
 	const char *mark;
 
 	while ((mark = strstr(rest, SESSNAME_MARK))) {
@@ -132,27 +132,33 @@ static void rnbd_srv_path_add_search(struct rnbd_srv_path *path,
 	rnbd_srv_path_add_str(path, rest);
 }
 
+static int rnbd_srv_path_set(struct rnbd_srv_path *path, const char *search,
+			     const char *sessname, const char *dev_name)
+{
+	if (strstr(dev_name, ".."))
+		return -EINVAL;
+	path->len = 0;
+	rnbd_srv_path_add_search(path, search, sessname);
+	rnbd_srv_path_add(path, "/", 1);
+	rnbd_srv_path_add(path, dev_name, strlen(dev_name) + 1);
+	return path->len > PATH_MAX ? -EINVAL : 0;
+}
+
 /* Where a client's device is. Freed by the caller. */
 static struct rnbd_srv_path *rnbd_srv_path(const char *sessname,
 					   const char *dev_name)
 {
-	struct rnbd_srv_path *path;
+	struct rnbd_srv_path *path = kmalloc(sizeof(*path), GFP_KERNEL);
+	int err;
 
-	if (strstr(dev_name, ".."))
-		return ERR_PTR(-EINVAL);
-	path = kmalloc(sizeof(*path), GFP_KERNEL);
 	if (!path)
 		return ERR_PTR(-ENOMEM);
-
-	path->len = 0;
 	kernel_param_lock(THIS_MODULE);
-	rnbd_srv_path_add_search(path, sessname);
+	err = rnbd_srv_path_set(path, dev_search_path, sessname, dev_name);
 	kernel_param_unlock(THIS_MODULE);
-	rnbd_srv_path_add(path, "/", 1);
-	rnbd_srv_path_add(path, dev_name, strlen(dev_name) + 1);
-	if (path->len > PATH_MAX) {
+	if (err) {
 		kfree(path);
-		return ERR_PTR(-EINVAL);
+		return ERR_PTR(err);
 	}
 	return path;
 }
