@@ -19,9 +19,14 @@ static int rtrs_ip_parse(const char *str, u16 port,
 			 struct sockaddr_storage *addr)
 {
 	char port_str[6];
+	int err;
 
 	snprintf(port_str, sizeof(port_str), "%u", port);
-	return inet_pton_with_scope(&init_net, AF_UNSPEC, str, port_str, addr);
+	err = inet_pton_with_scope(&init_net, AF_UNSPEC, str, port_str, addr);
+	/* it takes IPv4 up to a colon, and does not look at what follows */
+	if (!err && addr->ss_family == AF_INET && strchr(str, ':'))
+		return -EINVAL;
+	return err;
 }
 
 static int rtrs_gid_parse(const char *str, u16 port,
@@ -29,7 +34,7 @@ static int rtrs_gid_parse(const char *str, u16 port,
 {
 	struct sockaddr_ib *ib = (struct sockaddr_ib *)addr;
 
-	if (!in6_pton(str, -1, (u8 *)&ib->sib_addr, -1, NULL))
+	if (!in6_pton(str, -1, (u8 *)&ib->sib_addr, '\0', NULL))
 		return -EINVAL;
 	ib->sib_family = AF_IB;
 	ib->sib_pkey = cpu_to_be16(0xffff);
