@@ -740,3 +740,7 @@ void rtrs_clt_ios_free(struct rtrs_clt_path *path)
 	path->chunks = NULL;
 	rtrs_clt_msg_pages_free(path);
 }
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-clt-io-test.c"
+#endif

@@ -202,3 +202,7 @@ void rtrs_clt_debugfs_exit(void)
 {
 	debugfs_remove(rtrs_clt_debugfs);
 }
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-clt-latency-test.c"
+#endif

@@ -552,3 +552,7 @@ void rtrs_clt_path_free(struct rtrs_clt_path *path)
 {
 	kobject_put(&path->kobj);
 }
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-clt-path-test.c"
+#endif

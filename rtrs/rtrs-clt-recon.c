@@ -240,3 +240,7 @@ void rtrs_clt_sess_set_attempts(struct rtrs_clt_sess *sess, int max)
 	list_for_each_entry_rcu(path, &sess->paths, entry)
 		rtrs_clt_path_retry(path);
 }
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-clt-recon-test.c"
+#endif

@@ -640,3 +640,7 @@ module_exit(rtrs_clt_exit);
 
 MODULE_DESCRIPTION("RTRS client");
 MODULE_LICENSE("GPL");
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-clt-test.c"
+#endif

@@ -414,3 +414,7 @@ int rtrs_srv_read_buf(struct rtrs_srv_op *op, size_t len)
 	op->buf_order = order;
 	return 0;
 }
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-srv-chunk-test.c"
+#endif

@@ -494,3 +494,7 @@ int rtrs_srv_cm_handler(struct rdma_cm_id *cm_id, struct rdma_cm_event *ev)
 		return rtrs_srv_con_handle_req(cm_id, &ev->param.conn);
 	return 0;
 }
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-srv-con-test.c"
+#endif

@@ -666,3 +666,7 @@ void rtrs_srv_io_release(struct rtrs_srv_path *path)
 	for (nr = 0; path->ops && nr < path->queue_depth; nr++)
 		rtrs_srv_op_release(&path->ops[nr]);
 }
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-srv-io-test.c"
+#endif

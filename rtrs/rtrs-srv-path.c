@@ -562,3 +562,7 @@ free:
 	rtrs_srv_path_free(path);
 	return ERR_PTR(err);
 }
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-srv-path-test.c"
+#endif

@@ -484,3 +484,7 @@ module_exit(rtrs_srv_exit);
 
 MODULE_DESCRIPTION("RTRS server");
 MODULE_LICENSE("GPL");
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-srv-test.c"
+#endif

@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * KUnit tests of rtrs-clt-io.c, which includes this file: which answers of a server
+ * are believed, when a request is done, and how a path is found for one.
+ *
+ * The path is CONNECTING: what breaks the protocol then is an error of the attempt,
+ * and nothing is torn down. Its queue pairs take whatever is posted.
+ */
+#include <kunit/test.h>
+
+#define IO_TEST_DEPTH	4
+#define IO_TEST_CONS	3
+
+struct io_fixture {
+	struct rtrs_clt_sess	sess;
+	struct rtrs_clt_path	path;
+	struct rtrs_clt_con	con[IO_TEST_CONS];
+	struct rtrs_clt_con	*cons[IO_TEST_CONS];
+	struct rtrs_clt_io	io[IO_TEST_DEPTH];
+	struct rtrs_clt_chunk	chunk[IO_TEST_DEPTH];
+	struct rtrs_clt_rsp_buf	buf;
+	struct rtrs_msg_rkey_rsp rsp;
+	struct ib_cq		cq[IO_TEST_CONS];
+	struct ib_qp		qp;
+	struct ib_pd		pd;
+	struct ib_device	dev;
+	unsigned int		sends;
+	unsigned int		recvs;
+	unsigned int		done;
+	int			err;
+	unsigned int		events;
+	u32			event;
+	unsigned int		selects;	/* until a path is there */
+};
+
+static int io_test_post_send(struct ib_qp *qp, const struct ib_send_wr *wr,
+			     const struct ib_send_wr **bad)
+{
+	container_of(qp, struct io_fixture, qp)->sends++;
+	return 0;
+}
+
+static int io_test_post_recv(struct ib_qp *qp, const struct ib_recv_wr *wr,
+			     const struct ib_recv_wr **bad)
+{
+	container_of(qp, struct io_fixture, qp)->recvs++;
+	return 0;
+}
+
+static void io_test_event(void *priv, u32 payload)
+{
+	struct io_fixture *f = priv;
+
+	f->events++;
+	f->event = payload;
+}
+
+static const struct rtrs_clt_ops io_test_ops = { .event = io_test_event };
+
+static void io_test_done(void *priv, int err)
+{
+	struct io_fixture *f = priv;
+
+	f->done++;
+	f->err = err;
+}
+
+static void io_test_dead(struct rtrs_hb *hb)
+{
+}
+
+static int io_test_init(struct kunit *test)
+{
+	struct io_fixture *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	int i;
+
+	if (!f)
+		return -ENOMEM;
+	f->path.stats = alloc_percpu(struct rtrs_clt_stats);
+	f->path.latency = alloc_percpu(struct rtrs_clt_latency);
+	test->priv = f;
+	if (!f->path.stats || !f->path.latency)
+		return -ENOMEM;
+	f->dev.ops.post_send = io_test_post_send;
+	f->dev.ops.post_recv = io_test_post_recv;
+	f->qp.device = &f->dev;
+	f->sess.ops = &io_test_ops;
+	f->sess.priv = f;
+	f->sess.nr_cons = IO_TEST_CONS;
+	f->sess.max_msg_len = 264;
+	f->sess.max_io_size = SZ_64K;
+	spin_lock_init(&f->sess.up_lock);
+	INIT_LIST_HEAD(&f->sess.paths);
+	f->path.sess = &f->sess;
+	f->path.dev = &f->dev;
+	f->path.pd = &f->pd;
+	f->path.cons = f->cons;
+	f->path.ios = f->io;
+	f->path.chunks = f->chunk;
+	f->path.rsp.queue_depth = IO_TEST_DEPTH;
+	f->path.state = RTRS_CLT_CONNECTING;
+	spin_lock_init(&f->path.state_lock);
+	init_completion(&f->path.step);
+	rtrs_hb_init(&f->path.hb, io_test_dead);
+	rtrs_hb_prepare(&f->path.hb, &f->con[0].c);
+	for (i = 0; i < IO_TEST_CONS; i++) {
+		f->cons[i] = &f->con[i];
+		f->con[i].path = &f->path;
+		f->con[i].c.qp = &f->qp;
+		f->con[i].c.cid = i;
+		f->cq[i].cq_context = &f->con[i].c;
+	}
+	for (i = 0; i < IO_TEST_DEPTH; i++) {
+		f->chunk[i].rkey = 0x11223300 + i;
+		f->io[i].req.done = io_test_done;
+		f->io[i].req.priv = f;
+	}
+	return 0;
+}
+
+static void io_test_exit(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+
+	if (!f)
+		return;
+	free_percpu(f->path.latency);
+	free_percpu(f->path.stats);
+}
+
+/* A request is under way on a chunk, and waits for its answer. */
+static void io_test_send(struct io_fixture *f, unsigned int chunk, unsigned int cid)
+{
+	struct rtrs_clt_io *io = &f->io[chunk];
+
+	io->con = &f->con[cid];
+	io->cpu = raw_smp_processor_id();
+	atomic_inc(&io->con->inflight);
+	atomic_set(&io->state, RTRS_CLT_IO_BUSY | RTRS_CLT_IO_RSP | RTRS_CLT_IO_ANS);
+}
+
+/* Called with preemption off, as it is in softirq. */
+static void io_test_recv(struct io_fixture *f, unsigned int cid,
+			 enum ib_wc_opcode opcode, __be32 imm)
+{
+	struct ib_wc wc = {
+		.wr_cqe		= &f->con[cid].recv_cqe,
+		.status		= IB_WC_SUCCESS,
+		.opcode		= opcode,
+		.wc_flags	= IB_WC_WITH_IMM,
+		.ex.imm_data	= imm,
+	};
+
+	preempt_disable();
+	rtrs_clt_recv_done(&f->cq[cid], &wc);
+	preempt_enable();
+}
+
+/* -------------------------------------------------------------- answers ---- */
+
+struct answer_case {
+	const char	*name;
+	unsigned int	cid;		/* a request is under way on chunk 2, cid 1 */
+	u32		type;
+	u32		chunk;
+	int		err;
+	u32		features;
+	int		want;		/* how it is done; 1: not at all */
+};
+
+static const struct answer_case answer_cases[] = {
+	{ "success",		1, RTRS_IMM_IO_RSP, 2, 0, 0, 0 },
+	{ "EIO",		1, RTRS_IMM_IO_RSP, 2, -EIO, 0, -EIO },
+	{ "ENOTCONN",		1, RTRS_IMM_IO_RSP, 2, -ENOTCONN, 0, -ENOTCONN },
+	{ "the largest errno",	1, RTRS_IMM_IO_RSP, 2, -511, 0, -511 },
+	{ "ECONNABORTED is ours", 1, RTRS_IMM_IO_RSP, 2, -ECONNABORTED, 0, -EIO },
+	{ "another chunk",	1, RTRS_IMM_IO_RSP, 1, 0, 0, 1 },
+	{ "the last chunk",	1, RTRS_IMM_IO_RSP, 3, 0, 0, 1 },
+	{ "a chunk too far",	1, RTRS_IMM_IO_RSP, 4, 0, 0, 1 },
+	{ "a chunk far too far", 1, RTRS_IMM_IO_RSP, 0x7ffff, 0, 0, 1 },
+	{ "another connection",	2, RTRS_IMM_IO_RSP, 2, 0, 0, 1 },
+	{ "the service connection", 0, RTRS_IMM_IO_RSP, 2, 0, 0, 1 },
+	{ "a key of ours is gone", 1, RTRS_IMM_IO_RSP_W_INV, 2, 0, 0, 1 },
+	{ "the key rolls",	1, RTRS_IMM_IO_RSP_ROLL, 2, 0, RTRS_FEAT_RKEY_ROLL, 0 },
+	{ "the key rolls, EIO",	1, RTRS_IMM_IO_RSP_ROLL, 2, -EIO, RTRS_FEAT_RKEY_ROLL,
+	  -EIO },
+	{ "the key rolls, unasked", 1, RTRS_IMM_IO_RSP_ROLL, 2, 0, RTRS_FEAT_BOOT_ID, 1 },
+	{ "the key of another rolls", 1, RTRS_IMM_IO_RSP_ROLL, 1, 0,
+	  RTRS_FEAT_RKEY_ROLL, 1 },
+	{ "a request",		1, RTRS_IMM_IO_REQ, 2, 0, 0, 1 },
+	{ "type 4",		1, 4, 2, 0, 0xf, 1 },
+	{ "type 7",		1, 7, 2, 0, 0xf, 1 },
+	{ "type 11",		1, 11, 2, 0, 0xf, 1 },
+	{ "type 15",		1, 15, 2, 0, 0xf, 1 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(answer, answer_cases, name);
+
+static void io_test_answer(struct io_fixture *f, const struct answer_case *c)
+{
+	f->path.rsp.features = c->features;
+	io_test_send(f, 2, 1);
+	io_test_recv(f, c->cid, IB_WC_RECV_RDMA_WITH_IMM,
+		     rtrs_imm_io_rsp(c->type, c->chunk, c->err));
+}
+
+static void answer_ends_its_request(struct kunit *test)
+{
+	const struct answer_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+	bool done = c->want <= 0;
+
+	io_test_answer(f, c);
+	KUNIT_EXPECT_EQ(test, f->done, (unsigned int)done);
+	if (done)
+		KUNIT_EXPECT_EQ(test, f->err, c->want);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->con[1].inflight), done ? 0 : 1);
+}
+
+static void answer_to_nothing_ends_the_path(struct kunit *test)
+{
+	const struct answer_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+
+	io_test_answer(f, c);
+	KUNIT_EXPECT_EQ(test, f->path.connect_err, c->want > 0 ? -ECONNRESET : 0);
+}
+
+static void answer_changes_no_key_but_its_own(struct kunit *test)
+{
+	const struct answer_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+	bool rolls = c->type == RTRS_IMM_IO_RSP_ROLL && c->want <= 0;
+	int i;
+
+	io_test_answer(f, c);
+	for (i = 0; i < IO_TEST_DEPTH; i++)
+		KUNIT_EXPECT_EQ_MSG(test, f->chunk[i].rkey,
+				    0x11223300 + i + (rolls && i == 2), "chunk %d", i);
+}
+
+static void answer_is_followed_by_a_receive(struct kunit *test)
+{
+	const struct answer_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+
+	io_test_answer(f, c);
+	KUNIT_EXPECT_EQ(test, f->recvs, 1U);
+}
+
+/* Only the lowest 8 bits of a key roll. */
+static void answer_rolls_a_key_over(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+
+	f->chunk[2].rkey = 0x112233ff;
+	f->path.rsp.features = RTRS_FEAT_RKEY_ROLL;
+	io_test_send(f, 2, 1);
+	io_test_recv(f, 1, IB_WC_RECV_RDMA_WITH_IMM,
+		     rtrs_imm_io_rsp(RTRS_IMM_IO_RSP_ROLL, 2, 0));
+	KUNIT_EXPECT_EQ(test, f->chunk[2].rkey, 0x11223300U);
+}
+
+static void answer_counts_once(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+	__be32 imm = rtrs_imm_io_rsp(RTRS_IMM_IO_RSP, 2, 0);
+
+	io_test_send(f, 2, 1);
+	io_test_recv(f, 1, IB_WC_RECV_RDMA_WITH_IMM, imm);
+	io_test_recv(f, 1, IB_WC_RECV_RDMA_WITH_IMM, imm);
+	KUNIT_EXPECT_EQ(test, f->done, 1U);
+	KUNIT_EXPECT_EQ(test, f->path.connect_err, -ECONNRESET);
+}
+
+static void answer_by_a_message_ends_the_path(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+
+	io_test_send(f, 2, 1);
+	io_test_recv(f, 1, IB_WC_RECV, rtrs_imm_io_rsp(RTRS_IMM_IO_RSP, 2, 0));
+	KUNIT_EXPECT_EQ(test, f->done, 0U);
+	KUNIT_EXPECT_EQ(test, f->path.connect_err, -ECONNRESET);
+}
+
+/* ----------------------------------------------- answers that bring a key -- */
+
+struct rkey_answer_case {
+	const char	*name;
+	u32		type;		/* of the immediate */
+	u32		chunk;
+	u16		msg_type;
+	u16		msg_chunk;
+	u32		len;
+	bool		ok;
+};
+
+static const struct rkey_answer_case rkey_answers[] = {
+	{ "as it should be",	RTRS_IMM_IO_RSP, 2, RTRS_MSG_RKEY_RSP, 2, 8, true },
+	{ "too short",		RTRS_IMM_IO_RSP, 2, RTRS_MSG_RKEY_RSP, 2, 7, false },
+	{ "empty",		RTRS_IMM_IO_RSP, 2, RTRS_MSG_RKEY_RSP, 2, 0, false },
+	{ "of another chunk",	RTRS_IMM_IO_RSP, 2, RTRS_MSG_RKEY_RSP, 1, 8, false },
+	{ "of another type",	RTRS_IMM_IO_RSP, 2, RTRS_MSG_READ, 2, 8, false },
+	{ "for another chunk",	RTRS_IMM_IO_RSP, 1, RTRS_MSG_RKEY_RSP, 1, 8, false },
+	{ "a chunk too far",	RTRS_IMM_IO_RSP, 4, RTRS_MSG_RKEY_RSP, 4, 8, false },
+	{ "it rolls as well",	RTRS_IMM_IO_RSP_ROLL, 2, RTRS_MSG_RKEY_RSP, 2, 8, false },
+	{ "with a key of ours",	RTRS_IMM_IO_RSP_W_INV, 2, RTRS_MSG_RKEY_RSP, 2, 8,
+	  false },
+	{ "a heartbeat",	RTRS_IMM_HB_MSG, 0, RTRS_MSG_RKEY_RSP, 2, 8, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(rkey_answer, rkey_answers, name);
+
+static void rkey_answer_brings_the_key_of_its_chunk(struct kunit *test)
+{
+	const struct rkey_answer_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+	struct ib_wc wc = {
+		.wr_cqe		= &f->buf.cqe,
+		.opcode		= IB_WC_RECV,
+		.wc_flags	= IB_WC_WITH_IMM,
+		.byte_len	= c->len,
+		.ex.imm_data	= rtrs_imm_io_rsp(c->type, c->chunk, 0),
+	};
+	int i;
+
+	if (!IS_ENABLED(CONFIG_INFINIBAND_VIRT_DMA))
+		kunit_skip(test, "this device needs virtual DMA");
+	rtrs_rkey_rsp_encode(&f->rsp, c->msg_chunk, 0xabcdef01);
+	f->rsp.type = cpu_to_le16(c->msg_type);
+	f->buf.con = &f->con[1];
+	f->con[1].bufs = &f->buf;
+	f->con[1].rsps = &f->rsp;
+	io_test_send(f, 2, 1);
+	preempt_disable();
+	rtrs_clt_recv_rkey_done(&f->cq[1], &wc);
+	preempt_enable();
+
+	KUNIT_EXPECT_EQ(test, f->done, (unsigned int)c->ok);
+	KUNIT_EXPECT_EQ(test, f->path.connect_err, c->ok ? 0 : -ECONNRESET);
+	for (i = 0; i < IO_TEST_DEPTH; i++)
+		KUNIT_EXPECT_EQ_MSG(test, f->chunk[i].rkey,
+				    c->ok && i == 2 ? 0xabcdef01 : 0x11223300 + i,
+				    "chunk %d", i);
+}
+
+/* ------------------------------------------------- the service connection -- */
+
+struct service_case {
+	const char	*name;
+	unsigned int	cid;
+	u32		type;
+	u32		payload;
+	u32		features;
+	unsigned int	sends;
+	unsigned int	events;
+	bool		ok;
+};
+
+static const struct service_case service_cases[] = {
+	{ "HB_MSG",		0, RTRS_IMM_HB_MSG, 0, 0, 1, 0, true },
+	{ "HB_MSG on cid 1",	1, RTRS_IMM_HB_MSG, 0, 0, 0, 0, false },
+	{ "HB_ACK",		0, RTRS_IMM_HB_ACK, 0, 0, 0, 0, true },
+	{ "HB_ACK on cid 2",	2, RTRS_IMM_HB_ACK, 0, 0, 0, 0, false },
+	{ "USER_EVENT",		0, RTRS_IMM_USER_EVENT, 7, RTRS_FEAT_USER_EVENT, 0, 1,
+	  true },
+	{ "USER_EVENT, all bits", 0, RTRS_IMM_USER_EVENT, 0x0fffffff,
+	  RTRS_FEAT_USER_EVENT, 0, 1, true },
+	{ "USER_EVENT, unasked", 0, RTRS_IMM_USER_EVENT, 7, RTRS_FEAT_BOOT_ID, 0, 0,
+	  false },
+	{ "USER_EVENT on cid 1", 1, RTRS_IMM_USER_EVENT, 7, RTRS_FEAT_USER_EVENT, 0, 0,
+	  false },
+	{ "IO_REQ",		0, RTRS_IMM_IO_REQ, 7, 0, 0, 0, false },
+	{ "IO_RSP_W_INV",	0, RTRS_IMM_IO_RSP_W_INV, 0, 0, 0, 0, false },
+	{ "type 5",		0, 5, 0, 0xf, 0, 0, false },
+	{ "type 12",		0, 12, 0, 0xf, 0, 0, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(service, service_cases, name);
+
+static void service_takes_heartbeats_and_events(struct kunit *test)
+{
+	const struct service_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+
+	f->path.rsp.features = c->features;
+	io_test_recv(f, c->cid, IB_WC_RECV_RDMA_WITH_IMM,
+		     rtrs_imm(c->type, c->payload));
+	KUNIT_EXPECT_EQ(test, f->path.connect_err, c->ok ? 0 : -ECONNRESET);
+	KUNIT_EXPECT_EQ(test, f->sends, c->sends);
+	KUNIT_EXPECT_EQ(test, f->events, c->events);
+	if (c->events)
+		KUNIT_EXPECT_EQ(test, f->event, c->payload);
+}
+
+static void any_receive_is_a_sign_of_life(struct kunit *test)
+{
+	const struct service_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+
+	f->path.hb.missed = 3;
+	io_test_recv(f, c->cid, IB_WC_RECV_RDMA_WITH_IMM,
+		     rtrs_imm(c->type, c->payload));
+	KUNIT_EXPECT_EQ(test, f->path.hb.missed, 0U);
+}
+
+/* --------------------------------------------------- when it is done ------- */
+
+struct step_case {
+	const char	*name;
+	int		step[3];
+};
+
+static const struct step_case step_cases[] = {
+	{ "post, answer, sent",	{ RTRS_CLT_IO_POST, RTRS_CLT_IO_ANS, RTRS_CLT_IO_SENT } },
+	{ "post, sent, answer",	{ RTRS_CLT_IO_POST, RTRS_CLT_IO_SENT, RTRS_CLT_IO_ANS } },
+	{ "answer, post, sent",	{ RTRS_CLT_IO_ANS, RTRS_CLT_IO_POST, RTRS_CLT_IO_SENT } },
+	{ "answer, sent, post",	{ RTRS_CLT_IO_ANS, RTRS_CLT_IO_SENT, RTRS_CLT_IO_POST } },
+	{ "sent, post, answer",	{ RTRS_CLT_IO_SENT, RTRS_CLT_IO_POST, RTRS_CLT_IO_ANS } },
+	{ "sent, answer, post",	{ RTRS_CLT_IO_SENT, RTRS_CLT_IO_ANS, RTRS_CLT_IO_POST } },
+};
+
+KUNIT_ARRAY_PARAM_DESC(step, step_cases, name);
+
+static void request_is_done_after_its_last_step(struct kunit *test)
+{
+	const struct step_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+	int i;
+
+	io_test_send(f, 0, 1);
+	atomic_set(&f->io[0].state, RTRS_CLT_IO_BUSY | RTRS_CLT_IO_POST |
+				    RTRS_CLT_IO_ANS | RTRS_CLT_IO_SENT);
+	for (i = 0; i < ARRAY_SIZE(c->step); i++) {
+		KUNIT_EXPECT_EQ_MSG(test, f->done, 0U, "before step %d", i);
+		rtrs_clt_io_step(&f->io[0], c->step[i]);
+	}
+	KUNIT_EXPECT_EQ(test, f->done, 1U);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->io[0].state), 0);
+}
+
+/* ------------------------------------------------------- a path for it ----- */
+
+/* One that finds no path until it has been asked some times. */
+static struct rtrs_clt_path *io_test_select(struct rtrs_clt_sess *sess,
+					    unsigned int queue)
+{
+	struct io_fixture *f = container_of(sess, struct io_fixture, sess);
+
+	if (!f->selects--)
+		return &f->path;
+	/* nobody came up instead */
+	if (f->selects == 100)
+		sess->nr_up = 0;
+	return NULL;
+}
+
+static const struct rtrs_clt_policy io_test_policy = { .select = io_test_select };
+
+struct select_case {
+	const char	*name;
+	unsigned int	nr_up;
+	unsigned int	selects;	/* in vain; from 101 on all paths are gone */
+	bool		found;
+};
+
+static const struct select_case select_cases[] = {
+	{ "at once",				1, 0,	true },
+	{ "the second time",			1, 1,	true },
+	{ "the tenth time",			1, 9,	true },
+	{ "the hundredth time",			1, 99,	true },
+	{ "not at all, while there is none",	0, 1,	false },
+	{ "until the last one is gone",		1, 150,	false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(select, select_cases, name);
+
+/* A walk can miss one path that comes and another that goes. */
+static void path_is_looked_for_while_there_is_one(struct kunit *test)
+{
+	const struct select_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+
+	f->sess.policy = &io_test_policy;
+	f->sess.nr_up = c->nr_up;
+	f->selects = c->selects;
+	KUNIT_EXPECT_PTR_EQ(test, rtrs_clt_select(&f->sess, 0),
+			    c->found ? &f->path : NULL);
+}
+
+struct request_case {
+	const char	*name;
+	size_t		msg_len;
+	size_t		data_len;
+	int		err;
+};
+
+static const struct request_case request_cases[] = {
+	{ "too long a message",		265,	0,		-EMSGSIZE },
+	{ "far too long a message",	SIZE_MAX, 0,		-EMSGSIZE },
+	{ "too much data",		32,	SZ_64K + 1,	-EMSGSIZE },
+	{ "far too much data",		32,	SIZE_MAX,	-EMSGSIZE },
+	{ "the longest of both",	264,	SZ_64K,		-ECONNABORTED },
+	{ "nothing",			0,	0,		-ECONNABORTED },
+};
+
+KUNIT_ARRAY_PARAM_DESC(request, request_cases, name);
+
+static void request_has_to_fit_and_needs_a_path(struct kunit *test)
+{
+	const struct request_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+	struct rtrs_clt_req req = {
+		.msg_len = c->msg_len, .data_len = c->data_len,
+	};
+
+	f->sess.policy = rtrs_clt_default_policy;
+	KUNIT_EXPECT_EQ(test, rtrs_clt_request(&f->sess, &req), c->err);
+}
+
+static struct kunit_case rtrs_clt_io_cases[] = {
+	KUNIT_CASE_PARAM(answer_ends_its_request, answer_gen_params),
+	KUNIT_CASE_PARAM(answer_to_nothing_ends_the_path, answer_gen_params),
+	KUNIT_CASE_PARAM(answer_changes_no_key_but_its_own, answer_gen_params),
+	KUNIT_CASE_PARAM(answer_is_followed_by_a_receive, answer_gen_params),
+	KUNIT_CASE(answer_rolls_a_key_over),
+	KUNIT_CASE(answer_counts_once),
+	KUNIT_CASE(answer_by_a_message_ends_the_path),
+	KUNIT_CASE_PARAM(rkey_answer_brings_the_key_of_its_chunk,
+			 rkey_answer_gen_params),
+	KUNIT_CASE_PARAM(service_takes_heartbeats_and_events, service_gen_params),
+	KUNIT_CASE_PARAM(any_receive_is_a_sign_of_life, service_gen_params),
+	KUNIT_CASE_PARAM(request_is_done_after_its_last_step, step_gen_params),
+	KUNIT_CASE_PARAM(path_is_looked_for_while_there_is_one, select_gen_params),
+	KUNIT_CASE_PARAM(request_has_to_fit_and_needs_a_path, request_gen_params),
+	{}
+};
+
+static struct kunit_suite rtrs_clt_io_suite = {
+	.name		= "rtrs-clt-io",
+	.init		= io_test_init,
+	.exit		= io_test_exit,
+	.test_cases	= rtrs_clt_io_cases,
+};
+
+kunit_test_suite(rtrs_clt_io_suite);
