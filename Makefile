@@ -10,6 +10,9 @@ rnbd-client-y	:= rnbd-clt.o rnbd-clt-dev.o rnbd-clt-io.o rnbd-clt-adm.o \
 rnbd-server-y	:= rnbd-srv.o rnbd-srv-io.o rnbd-srv-order.o rnbd-srv-dev.o \
 		   rnbd-srv-sysfs.o rnbd-srv-trace.o
 
+# The other tests are included by the files that they test.
+rnbd-client-$(CONFIG_RNBD_KUNIT_TEST)	+= rnbd-proto-test.o
+
 # Where <trace/define_trace.h> finds our headers.
 CFLAGS_rnbd-clt-trace.o	:= -I$(src)
 CFLAGS_rnbd-srv-trace.o	:= -I$(src)
@@ -27,6 +30,13 @@ KDIR	?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(shell $(VM)/kdir
 CONFIG	:= CONFIG_INFINIBAND_RTRS=m CONFIG_INFINIBAND_RTRS_CLIENT=m \
 	   CONFIG_INFINIBAND_RTRS_SERVER=m CONFIG_BLK_DEV_RNBD=y \
 	   CONFIG_BLK_DEV_RNBD_CLIENT=m CONFIG_BLK_DEV_RNBD_SERVER=m
+
+# KUNIT=1: with the tests in the modules, for a kernel that has CONFIG_KUNIT. It runs
+# them when it loads the modules.
+ifneq ($(KUNIT),)
+TESTS	:= CONFIG_RTRS_KUNIT_TEST CONFIG_RNBD_KUNIT_TEST
+CONFIG	+= $(TESTS:%=%=y) KCFLAGS="$(KCFLAGS) $(TESTS:%=-D%)"
+endif
 
 KBUILD	= $(MAKE) -C $(KDIR) M=$(CURDIR) $(CONFIG)
 

@@ -620,3 +620,7 @@ int rnbd_clt_resize(struct rnbd_clt_dev *dev, u64 sectors)
 	rnbd_clt_dev_set_size(dev, sectors);
 	return 0;
 }
+
+#ifdef CONFIG_RNBD_KUNIT_TEST
+#include "rnbd-clt-dev-test.c"
+#endif

@@ -535,3 +535,7 @@ void rnbd_clt_set_limits(struct queue_limits *lim,
 	rnbd_clt_set_discard(lim, rsp);
 	rnbd_clt_set_cache(lim, rsp);
 }
+
+#ifdef CONFIG_RNBD_KUNIT_TEST
+#include "rnbd-clt-io-test.c"
+#endif

@@ -566,3 +566,7 @@ void rnbd_clt_sysfs_exit(void)
 	device_unregister(rnbd_clt_ctl);
 	class_unregister(&rnbd_clt_class);
 }
+
+#ifdef CONFIG_RNBD_KUNIT_TEST
+#include "rnbd-clt-sysfs-test.c"
+#endif

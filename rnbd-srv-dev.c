@@ -663,3 +663,7 @@ void rnbd_srv_dev_exit(void)
 		       !atomic_read(&rnbd_srv_nr_sess_devs));
 	cancel_delayed_work_sync(&rnbd_srv_watch_work);
 }
+
+#ifdef CONFIG_RNBD_KUNIT_TEST
+#include "rnbd-srv-dev-test.c"
+#endif

@@ -333,3 +333,7 @@ void rnbd_srv_io_exit(void)
 {
 	destroy_workqueue(rnbd_srv_bh_wq);
 }
+
+#ifdef CONFIG_RNBD_KUNIT_TEST
+#include "rnbd-srv-io-test.c"
+#endif

@@ -157,3 +157,7 @@ void rnbd_srv_order_end(struct rnbd_srv_order *order,
 			rtrs_srv_carry_on(op);
 	}
 }
+
+#ifdef CONFIG_RNBD_KUNIT_TEST
+#include "rnbd-srv-order-test.c"
+#endif

@@ -357,3 +357,7 @@ static void __exit rnbd_srv_exit(void)
 /* Built in, the connection manager is initialised after most drivers. */
 late_initcall(rnbd_srv_init);
 module_exit(rnbd_srv_exit);
+
+#ifdef CONFIG_RNBD_KUNIT_TEST
+#include "rnbd-srv-test.c"
+#endif
