@@ -30,7 +30,7 @@ sed -i '\#ulp/rtrs/Kconfig#d' "$ksrc/drivers/infiniband/Kconfig"
 sed -i '\#+= rtrs/$#d' "$ksrc/drivers/infiniband/ulp/Makefile"
 
 mkdir -p "$dst/rtrs"
-cp "$top"/Kconfig "$top"/rnbd-*.[ch] "$dst"
+cp "$top"/Kconfig "$top"/.kunitconfig "$top"/rnbd-*.[ch] "$dst"
 cp "$top"/rtrs/{Kconfig,Makefile} "$top"/rtrs/rtrs-*.c "$top"/rtrs/rtrs*.h "$dst/rtrs"
 rm -f "$dst"/*.mod.c "$dst"/rtrs/*.mod.c
 # Of the makefile, what is for kbuild.

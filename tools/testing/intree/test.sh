@@ -70,6 +70,12 @@ compile 'no-debugfs' x86_64 's/^CONFIG_DEBUG_FS=y/# CONFIG_DEBUG_FS is not set/;
 	'^# CONFIG_DEBUG_FS is not set'
 compile 'no-tracing' x86_64 '/FTRACE/d;/TRACERS/d' '^# CONFIG_FTRACE is not set'
 compile '32-bit' i386 '/64BIT/d' '^CONFIG_X86_32=y'
+compile 'kunit-modules' x86_64 \
+	's/^\(CONFIG_.*\(RNBD\|RTRS\)_.*=\)y/\1m/;$aCONFIG_KUNIT=m\nCONFIG_RTRS_KUNIT_TEST=y\nCONFIG_RNBD_KUNIT_TEST=y' \
+	'^CONFIG_RNBD_KUNIT_TEST=y'
+compile 'kunit-built-in' x86_64 \
+	'$aCONFIG_KUNIT=y\nCONFIG_RTRS_KUNIT_TEST=y\nCONFIG_RNBD_KUNIT_TEST=y' \
+	'^CONFIG_RNBD_KUNIT_TEST=y'
 compile 'built-in' x86_64 '' '^CONFIG_INFINIBAND_RTRS_SERVER=y'
 
 echo "# the kernel"
