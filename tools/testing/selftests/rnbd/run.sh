@@ -11,6 +11,7 @@
 # (worker.sh). One that wants options of vm/run, in a comment "# VM: ...", has a VM of
 # its own, and one with "# PAIR: ..." two of them (vm/pair); with --long it gets those
 # in "# VM-LONG: ..." and "# PAIR-LONG: ...", too. "# TAKES: N s" is about how long.
+# One with "# LONG" is only run with --long, or if it is named.
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,7 +26,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--long) export RNBD_LONG=1 ;;
 	--jobs) jobs=$2; shift ;;
-	-*) sed -n '4,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
+	-*) sed -n '4,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
 	*) break ;;
 	esac
 	shift
@@ -36,8 +37,10 @@ for m in rtrs/rtrs-core rtrs/rtrs-client rtrs/rtrs-server rnbd-client rnbd-serve
 done
 
 tests=()
-if [ $# = 0 ]; then
+if [ $# = 0 ] && [ -n "${RNBD_LONG:-}" ]; then
 	tests=("$here"/t-*.sh)
+elif [ $# = 0 ]; then
+	mapfile -t tests < <(grep -L '^# LONG$' "$here"/t-*.sh)
 else
 	for t; do
 		t=$(basename "$t" .sh)
