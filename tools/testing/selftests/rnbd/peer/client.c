@@ -48,6 +48,12 @@ static bool new_rkey(const struct clt *c)
 	return c->rsp.flags & WIRE_RSP_NEW_RKEY;
 }
 
+/* May answers say that the chunk's rkey has rolled? */
+static bool may_roll(const struct clt *c)
+{
+	return c->rsp.features & WIRE_FEAT_RKEY_ROLL;
+}
+
 /* --- connecting ---------------------------------------------------------- */
 
 static struct addrinfo *resolve(const char *host, const char *port)
@@ -75,6 +81,7 @@ void clt_init(struct clt *c, const struct clt_cfg *cfg)
 	c->ident.cid_num = c->cid_num;
 	c->ident.recon_cnt = 1;
 	c->ident.first_conn = 1;
+	c->ident.features = cfg->features;
 	random_bytes(c->ident.sess_uuid, WIRE_UUID_LEN);
 	random_bytes(c->ident.paths_uuid, WIRE_UUID_LEN);
 }
@@ -282,6 +289,8 @@ struct conn_result clt_conn_open(struct clt *c, unsigned int cid,
 	struct rdma_conn_param param = {
 		.private_data = priv,
 		.private_data_len = len,
+		.initiator_depth = c->cfg.reads,
+		.responder_resources = c->cfg.reads,
 		.retry_count = WIRE_CM_RETRIES,
 		.rnr_retry_count = WIRE_CM_RETRIES,
 	};
@@ -406,6 +415,12 @@ static void post_all_recvs(struct clt *c)
 	}
 }
 
+void clt_ready(struct clt *c)
+{
+	c->req = xzalloc(c->rsp.queue_depth * sizeof(*c->req));
+	post_all_recvs(c);
+}
+
 int clt_info_raw(struct clt *c, const uint8_t msg[WIRE_INFO_REQ_LEN])
 {
 	uint64_t until = now_ms() + c->cfg.timeout_ms;
@@ -453,11 +468,9 @@ int clt_info(struct clt *c)
 
 	info_req_encode(msg, c->cfg.sessname);
 	ret = clt_info_raw(c, msg);
-	if (ret)
-		return ret;
-	c->req = xzalloc(c->rsp.queue_depth * sizeof(*c->req));
-	post_all_recvs(c);
-	return 0;
+	if (!ret)
+		clt_ready(c);
+	return ret;
 }
 
 int clt_start(struct clt *c, const struct clt_cfg *cfg)
@@ -812,11 +825,12 @@ static struct req *find_req(struct clt *c, struct conn *conn, unsigned int chunk
 	}
 	r = &c->req[chunk];
 	if (!r->busy || r->how) {
-		bad("cid %u: answer for chunk %u, which is not in flight",
-		    conn->cid, chunk);
+		if (!c->wild)
+			bad("cid %u: answer for chunk %u, which is not in flight",
+			    conn->cid, chunk);
 		return NULL;
 	}
-	if (r->cid != conn->cid)
+	if (r->cid != conn->cid && !c->wild)
 		bad("chunk %u: sent on cid %u, answered on cid %u", chunk,
 		    r->cid, conn->cid);
 	return r;
@@ -857,7 +871,8 @@ static void handle_write_imm(struct clt *c, struct conn *conn,
 		handle_hb(c, conn, type);
 		return;
 	}
-	if (type != IMM_IO_RSP && type != IMM_IO_RSP_W_INV) {
+	if (type != IMM_IO_RSP && type != IMM_IO_RSP_W_INV &&
+	    !(type == IMM_IO_RSP_ROLL && may_roll(c))) {
 		bad("cid %u: RDMA_WRITE_WITH_IMM %#x", conn->cid, imm);
 		return;
 	}
@@ -869,8 +884,10 @@ static void handle_write_imm(struct clt *c, struct conn *conn,
 	r = find_req(c, conn, imm_rsp_chunk(imm));
 	if (!r)
 		return;
+	if (type == IMM_IO_RSP_ROLL)
+		c->chunk[r->chunk].key = ibv_inc_rkey(c->chunk[r->chunk].key);
 	if (wc->byte_len && (!r->read || imm_rsp_errno(imm) ||
-			     type != IMM_IO_RSP ||
+			     type == IMM_IO_RSP_W_INV ||
 			     wc->byte_len != r->data_len))
 		bad("chunk %u: answer %#x with %u bytes", r->chunk, imm,
 		    wc->byte_len);

@@ -23,6 +23,8 @@ struct clt_cfg {
 	unsigned int cids;
 	bool exact;			/* take mainline's sequence only */
 	bool no_mw;			/* no memory windows: no NEED_INVAL */
+	uint32_t features;		/* offered; of those only RKEY_ROLL is known */
+	uint8_t reads;			/* RDMA READs to ask for, which is wrong */
 	unsigned int timeout_ms;	/* of every single wait */
 };
 
@@ -91,6 +93,7 @@ struct clt {
 	bool dead;			/* a connection ended, or failed */
 	bool dying;			/* and that is what we want */
 	bool mute_hb;			/* do not answer HB_MSG */
+	bool wild;			/* any chunk may be in flight */
 	unsigned int hb_msgs, hb_acks;
 	uint64_t hb_first, hb_last;	/* when HB_MSG came */
 };
@@ -122,7 +125,10 @@ int clt_info(struct clt *c);
 /* The raw 272 bytes of INFO_REQ. */
 int clt_info_raw(struct clt *c, const uint8_t msg[WIRE_INFO_REQ_LEN]);
 
-/* Both of them; a new session each time. */
+/* What a client does when INFO_RSP is in: from here on there are requests. */
+void clt_ready(struct clt *c);
+
+/* clt_connect() and clt_info(); a new session each time. */
 int clt_start(struct clt *c, const struct clt_cfg *cfg);
 
 /* Hangs up, waits for the server to do so too, frees everything. */
