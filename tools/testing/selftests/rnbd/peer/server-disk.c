@@ -255,8 +255,9 @@ static int open_msg(struct srv *s, struct op *op, const uint8_t *usr,
 		rule(s, "OPEN: access mode %u", usr[4]);
 	err = s->cfg.open_errno ?: open_device(s, op->path->sess, name, usr[4],
 					       &rsp.device_id);
-	note("OPEN %s, mode %u: %s", name, usr[4],
-	     err ? strerror(err) : "success");
+	if (!s->hooks)
+		note("OPEN %s, mode %u: %s", name, usr[4],
+		     err ? strerror(err) : "success");
 	if (s->cfg.wrong == WRONG_OPEN_RSP)
 		rsp.logical_block_size = 1000;
 	if (!err)
@@ -279,7 +280,8 @@ static int close_msg(struct srv *s, struct op *op, const uint8_t *usr,
 		rule(s, "CLOSE of unknown device %u", get32(usr + 4));
 		return 0;
 	}
-	note("CLOSE %s", o->name);
+	if (!s->hooks)
+		note("CLOSE %s", o->name);
 	close_device(o);
 	return 0;
 }

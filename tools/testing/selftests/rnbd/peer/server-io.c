@@ -218,7 +218,7 @@ static void spoil(struct srv *s, struct ibv_send_wr *wr, unsigned int *n,
 	}
 }
 
-static void answer(struct srv *s, const struct op *op)
+void srv_answer(struct srv *s, const struct op *op)
 {
 	bool inv = op->need_inval && !s->cfg.no_inv;
 	struct ibv_send_wr wr[4], *last;
@@ -242,7 +242,7 @@ static void answer(struct srv *s, const struct op *op)
 		spoil(s, wr, &n, op);
 	op->path->busy[op->chunk] = false;
 	if (conn_post(op->conn, wr)) {
-		bad("cannot post an answer");
+		rule(s, "cannot post an answer");
 		path_close(s, op->path);
 	}
 }
@@ -250,13 +250,15 @@ static void answer(struct srv *s, const struct op *op)
 void srv_release_held(struct srv *s)
 {
 	while (s->num_held)
-		answer(s, &s->held[--s->num_held]);
+		srv_answer(s, &s->held[--s->num_held]);
 }
 
-static void answer_or_hold(struct srv *s, const struct op *op)
+static void answer_or_hold(struct srv *s, struct op *op)
 {
+	if (s->hooks && s->hooks->answer && s->hooks->answer(s, op))
+		return;
 	if (!s->cfg.reorder)
-		return answer(s, op);
+		return srv_answer(s, op);
 	if (!s->held)
 		s->held = xzalloc(s->cfg.depth * SRV_MAX_PATHS *
 				  sizeof(*s->held));

@@ -30,6 +30,8 @@ void rule(const struct srv *s, const char *fmt, ...)
 	char text[256];
 	va_list ap;
 
+	if (s->hooks)
+		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -83,8 +85,9 @@ static void end_session(struct srv *s, struct session *sess)
 	size_t size = (size_t)s->cfg.depth * s->cfg.chunk_size;
 
 	session_close_all(s, sess);
-	note("session %s: %u requests", sess->name, sess->requests);
-	if (sess->name[0]) {
+	if (!s->hooks)
+		note("session %s: %u requests", sess->name, sess->requests);
+	if (sess->name[0] && !s->hooks) {
 		s->sessions_done++;
 		tap_done("session %s: %s", sess->name, s->cfg.lax ? "ended" :
 			 "the client kept the rules");
@@ -338,10 +341,10 @@ static void accept_conn(struct srv *s, struct path *p, struct rdma_cm_id *id)
 {
 	struct conn *c = &p->conn[p->accepted];
 	unsigned int recvs = p->accepted ? s->cfg.depth : CID0_RECVS;
-	uint8_t b[WIRE_CONN_LEN];
+	unsigned int len = WIRE_CONN_LEN;
+	uint8_t b[ACCEPT_ROOM] = { 0 };
 	struct rdma_conn_param param = {
 		.private_data = b,
-		.private_data_len = sizeof(b),
 		.rnr_retry_count = WIRE_CM_RETRIES,
 	};
 
@@ -358,6 +361,9 @@ static void accept_conn(struct srv *s, struct path *p, struct rdma_cm_id *id)
 		conn_post_recv(c, WR_RX_INFO, 0);
 	}
 	fill_rsp(s, b, 0);
+	if (s->hooks && s->hooks->accept && !s->hooks->accept(s, p, c, b, &len))
+		return;
+	param.private_data_len = len;
 	if (rdma_accept(id, &param))
 		lost_conn(s, p, c, "accept");
 }
@@ -380,6 +386,8 @@ static void handle_connect(struct srv *s, const struct cm_event *ev)
 	struct path *p;
 
 	conn_req_decode(&req, ev->data);
+	if (s->hooks && s->hooks->connect && s->hooks->connect(s, ev, &req))
+		return;
 	check_conn_req(s, ev, &req);
 	if (ev->data_len < WIRE_CONN_LEN || req.magic != WIRE_MAGIC ||
 	    req.version >> 8 != WIRE_VERSION >> 8 || req.cid_num > 4096 ||
@@ -460,7 +468,7 @@ static void send_info_rsp(struct srv *s, struct path *p)
 	uint8_t *b;
 
 	/* The receive buffer of cid 0 has done its work: it becomes ours. */
-	conn_rx_alloc(c, s->pd, sge.length, 1);
+	conn_rx_alloc(c, s->pd, sge.length + INFO_RSP_ROOM, 1);
 	b = c->rx;
 	put16(b, RTRS_INFO_RSP);
 	put16(b + 2, descs);
@@ -474,6 +482,8 @@ static void send_info_rsp(struct srv *s, struct path *p)
 	}
 	sge.addr = (uintptr_t)b;
 	sge.lkey = c->rx_mr->lkey;
+	if (s->hooks && s->hooks->info_rsp && !s->hooks->info_rsp(s, p, &sge))
+		return;
 	if (conn_post(c, &wr))
 		die("cannot send INFO_RSP");
 }
@@ -508,10 +518,12 @@ static void handle_info_req(struct srv *s, struct path *p,
 	snprintf(p->sess->name, SRV_NAME_LEN, "%s", name);
 	if (path_register_chunks(s, p))
 		die("cannot register chunks: %s", strerror(errno));
-	send_info_rsp(s, p);
 	p->state = PATH_UP;
 	p->hb_next = now_ms() + HB_INTERVAL;
 	p->hb_last_msg = now_ms();
+	send_info_rsp(s, p);
+	if (s->hooks)
+		return;
 	note("session %s: %u connections, features offered %#x, recon_cnt %u",
 	     p->sess->name, p->accepted, p->ident.features,
 	     p->ident.recon_cnt);
@@ -556,6 +568,8 @@ static void handle_hb(struct srv *s, struct path *p, struct conn *c,
 		rule(s, "HB_MSG only %llu ms after the last or the start",
 		     (unsigned long long)(now - p->hb_last_msg));
 	p->hb_last_msg = now;
+	if (s->silent)
+		return;
 	if (s->cfg.wrong == WRONG_CID)
 		c = &p->conn[1];
 	conn_post_imm(c, imm_make(IMM_HB_ACK, 0));
@@ -565,7 +579,7 @@ static void hb_tick(struct srv *s, struct path *p)
 {
 	uint64_t now = now_ms();
 
-	if (p->state != PATH_UP || now < p->hb_next)
+	if (p->state != PATH_UP || now < p->hb_next || s->silent)
 		return;
 	p->hb_next = now + HB_INTERVAL;
 	if (timing_is_known(s, now) &&
@@ -593,6 +607,8 @@ static void handle_recv(struct srv *s, struct path *p, struct conn *c,
 	uint32_t imm = wc_imm(wc);
 
 	p->hb_missed = 0;
+	if (s->hooks && s->hooks->recv && s->hooks->recv(s, p, c, wc))
+		return;
 	if (wr_kind(wc->wr_id) == WR_RX_INFO)
 		return handle_info_req(s, p, wc);
 	if (wc->opcode != IBV_WC_RECV_RDMA_WITH_IMM) {
@@ -727,7 +743,7 @@ static void srv_listen(struct srv *s)
 	note("listening on port %s", s->cfg.port);
 }
 
-static bool any_path(const struct srv *s)
+bool srv_any_path(const struct srv *s)
 {
 	unsigned int i;
 
@@ -739,7 +755,7 @@ static bool any_path(const struct srv *s)
 
 static bool finished(const struct srv *s)
 {
-	return s->stop || (s->cfg.sessions && !any_path(s) &&
+	return s->stop || (s->cfg.sessions && !srv_any_path(s) &&
 			   s->sessions_done >= s->cfg.sessions);
 }
 
@@ -773,6 +789,8 @@ void srv_run(struct srv *s)
 		for (i = 0; i < SRV_MAX_PATHS; i++)
 			hb_tick(s, &s->path[i]);
 		reap_paths(s, false);
+		if (s->hooks && s->hooks->tick)
+			s->hooks->tick(s);
 		if (busy)
 			continue;
 		arm_cqs(s);

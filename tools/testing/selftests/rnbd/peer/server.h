@@ -135,8 +135,42 @@ struct op {
 	uint32_t src_len;
 };
 
+struct srv;
+
+/*
+ * Where a hostile server departs from what is right.  Each may be missing.  With
+ * hooks the server complains of nothing: it is not the client's rules that are
+ * tested then.
+ *
+ * connect:	a CONN_REQ; true: it has been dealt with, its id included
+ * accept:	before a connection is accepted: may change the private data and
+ *		its length; false: it is left without an answer
+ * info_rsp:	before INFO_RSP is sent: may change it, up to INFO_RSP_ROOM more
+ *		bytes included; false: it is not to be sent
+ * recv:	something has arrived; true: it is ignored
+ * answer:	before a request is answered; true: it has been dealt with, and
+ *		path->busy[] is to be cleared when the chunk may be used again
+ * tick:	in each round of the event loop, at least ten times a second
+ */
+struct srv_hooks {
+	bool (*connect)(struct srv *s, const struct cm_event *ev,
+			const struct conn_req *req);
+	bool (*accept)(struct srv *s, struct path *p, struct conn *c,
+		       uint8_t *rsp, unsigned int *len);
+	bool (*info_rsp)(struct srv *s, struct path *p, struct ibv_sge *sge);
+	bool (*recv)(struct srv *s, struct path *p, struct conn *c,
+		     const struct ibv_wc *wc);
+	bool (*answer)(struct srv *s, struct op *op);
+	void (*tick)(struct srv *s);
+};
+
+#define INFO_RSP_ROOM	4096
+#define ACCEPT_ROOM	256
+
 struct srv {
 	struct srv_cfg cfg;
+	const struct srv_hooks *hooks;
+	bool silent;				/* no heartbeats, no HB_ACK */
 	struct rdma_event_channel *cm;
 	struct ibv_comp_channel *comp;
 	struct ibv_pd *pd;
@@ -158,6 +192,7 @@ void rule(const struct srv *s, const char *fmt, ...)
 /* server.c */
 void srv_run(struct srv *s);
 void path_close(struct srv *s, struct path *p);
+bool srv_any_path(const struct srv *s);
 
 /* server-io.c */
 int path_register_chunks(struct srv *s, struct path *p);
@@ -165,6 +200,9 @@ void path_unregister_chunks(struct srv *s, struct path *p);
 void srv_request(struct srv *s, struct path *p, struct conn *c, uint32_t imm,
 		 uint32_t byte_len);
 void srv_release_held(struct srv *s);
+
+/* What is right, for a hook that goes back to it: posts the answer to @op. */
+void srv_answer(struct srv *s, const struct op *op);
 
 /* server-disk.c */
 void disks_init(struct srv *s);
