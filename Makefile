@@ -63,6 +63,12 @@ test: rig
 test-long: rig
 	tools/testing/selftests/rnbd/run.sh --long
 
+# Messages spoiled at random, N of them in each direction: make fuzz N=100000 SEED=1
+fuzz: rig
+	$(MAKE) -s -C tools/testing/selftests/rnbd/peer
+	RNBD_FUZZ=$(or $(N),20000) RNBD_SEED=$(SEED) $(VM)/run --timeout 36000 \
+		tools/testing/selftests/rnbd/fuzz.sh
+
 bench: rig
 	tools/testing/bench/bench
 
@@ -83,7 +89,7 @@ check:
 	$(VM)/setup
 	tools/testing/check.sh
 
-.PHONY: modules modules_install clean rig demo test test-long bench intree test-intree \
+.PHONY: modules modules_install clean rig demo test test-long fuzz bench intree test-intree \
 	docs check
 .DEFAULT_GOAL := modules
 

@@ -7,6 +7,7 @@
 # failure means that who can reach the port can harm the machine or its other
 # clients.
 #
+# LONG
 # TAKES: 190 s
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peer/peer.sh"
