@@ -71,16 +71,20 @@ asks_for()	# what test
 	grep -q "^# $1: " "$2"
 }
 
+# Two machines, which run all the time of a test and have limits of 2 and 5 seconds to
+# keep, go before others where there are not CPUs for all.
+polite='nice -n 5'
+
 # A test that has a VM, or two, of its own.
 run_one()	# test
 {
-	local name start=$SECONDS options status run=run what=VM
+	local name start=$SECONDS options status run=run what=VM nice=$polite
 	name=$(basename "$1" .sh)
-	! asks_for PAIR "$1" || { run=pair; what=PAIR; }
+	! asks_for PAIR "$1" || { run=pair what=PAIR nice=; }
 	options=$(sed -n "s/^# $what: //p" "$1" | tr '\n' ' ')
 	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n "s/^# $what-LONG: //p" "$1")"
 	# shellcheck disable=SC2086 # a list
-	"$vm/$run" --timeout "$limit" --console "$results/$name.console" \
+	$nice "$vm/$run" --timeout "$limit" --console "$results/$name.console" \
 		$options "$1" > "$results/$name.tap" 2>&1 < /dev/null
 	status=$?
 	# and the CPU time of the VM, from the line of the children
@@ -94,7 +98,7 @@ run_one()	# test
 # A VM for the others.
 run_worker()	# id
 {
-	exec "$vm/run" --timeout $((limit * 20)) --console "$results/$1.console" \
+	exec $polite "$vm/run" --timeout $((limit * 20)) --console "$results/$1.console" \
 		--share "$queue" "$here/worker.sh" "$1" > "$results/$1.out" 2>&1 < /dev/null
 }
 
@@ -217,8 +221,8 @@ no_vms()
 	done
 }
 
-# As many VMs at a time as wanted, but never twice two machines, and those first, since
-# they take longest. Shown in the order in which they end.
+# As many at a time as wanted, but never twice two machines, and those first, since they
+# take longest. Shown in the order in which they end.
 declare -A running=()		# what, by the process
 start_next()
 {
@@ -268,20 +272,10 @@ reap()
 		unset "running[$pid]"
 	done
 }
-vms()
-{
-	local what n=0
-
-	for what in "${running[@]}"; do
-		n=$((n + 1))
-		[ "$what" != pair ] || n=$((n + 1))
-	done
-	echo $n
-}
 workers=0 unborn=0
 while [ "$left" != 0 ] || [ ${#running[@]} != 0 ]; do
 	reap
-	while [ "$(vms)" -lt "$jobs" ] && start_next; do
+	while [ ${#running[@]} -lt "$jobs" ] && start_next; do
 		:
 	done
 	if [ ${#running[@]} = 0 ] && [ -z "$(ls "$queue/done")" ]; then
