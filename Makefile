@@ -52,7 +52,7 @@ clean:
 # The kernel that the virtual machines boot; it need not be the running one.
 rig:
 	$(VM)/setup
-	$(MAKE) modules KDIR=$$($(VM)/kdir)
+	$(MAKE) -j$$(nproc) modules KDIR=$$($(VM)/kdir)
 
 demo: rig
 	tools/testing/demo.sh

@@ -53,7 +53,7 @@ for t in "${tests[@]}"; do
 done
 
 # Here, since a compiler takes its time in a VM.
-make -s -C "$here/peer" || exit 2
+make -s -j"$(nproc)" -C "$here/peer" || exit 2
 
 # Far more than any test takes, unless the host is busy with something else.
 limit=900
