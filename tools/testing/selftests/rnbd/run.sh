@@ -19,9 +19,9 @@ top=$(cd "$here/../../../.." && pwd)
 vm=$top/tools/testing/vm
 results=$top/tools/testing/.cache/results
 
-# One more than there are CPUs: tests also wait, for time to pass or for each other's
+# Two more than there are CPUs: tests also wait, for time to pass or for each other's
 # end. Not without bound, as each wants 2 GiB of memory.
-jobs=$(($(nproc) < 5 ? $(nproc) + 1 : 6))
+jobs=$(($(nproc) < 5 ? $(nproc) + 2 : 6))
 while [ $# -gt 0 ]; do
 	case $1 in
 	--long) export RNBD_LONG=1 ;;
@@ -221,8 +221,8 @@ no_vms()
 	done
 }
 
-# As many at a time as wanted, but never twice two machines, and those first, since they
-# take longest. Shown in the order in which they end.
+# As many VMs at a time as wanted, but never twice two machines, and those first, since
+# they take longest. Shown in the order in which they end.
 declare -A running=()		# what, by the process
 start_next()
 {
@@ -272,10 +272,15 @@ reap()
 		unset "running[$pid]"
 	done
 }
+vms()
+{
+	[[ "${running[*]}" = *pair* ]]
+	echo $((${#running[@]} + ($? == 0)))
+}
 workers=0 unborn=0
 while [ "$left" != 0 ] || [ ${#running[@]} != 0 ]; do
 	reap
-	while [ ${#running[@]} -lt "$jobs" ] && start_next; do
+	while [ "$(vms)" -lt "$jobs" ] && start_next; do
 		:
 	done
 	if [ ${#running[@]} = 0 ] && [ -z "$(ls "$queue/done")" ]; then

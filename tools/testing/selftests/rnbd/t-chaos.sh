@@ -71,7 +71,7 @@ run_rounds()	# count
 check 'the first rounds' run_rounds 2
 drop_caches
 slab=$(meminfo Slab)
-n=$(rounds 6 1000)
+n=$(rounds 5 1000)
 check "$n rounds" run_rounds "$n"
 wait_for 20 test ! -e $RTRS_SRV/chaos
 drop_caches
@@ -105,7 +105,7 @@ check 'map' map_disk two /dev/disk "$(path 1)" "$(path 2)"
 	done
 ) > /run/fio.two 2>&1 &
 io=$!
-seconds=$(rounds 10 300)
+seconds=$(rounds 7 300)
 administrator "$seconds" &
 one=$!
 administrator "$seconds" &

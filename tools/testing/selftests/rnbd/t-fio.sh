@@ -12,7 +12,7 @@
 # Enough of each kind for the queue to fill and chunks to be used again.
 verify()	# name fio-options...
 {
-	check "$1" fio_verify "$dev" --size=24m --io_size="$(rounds 6m 256m)" \
+	check "$1" fio_verify "$dev" --size=24m --io_size="$(rounds 4m 256m)" \
 		--number_ios="$(rounds 200 100000)" "${@:2}"
 }
 

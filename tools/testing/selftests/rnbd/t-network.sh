@@ -39,9 +39,9 @@ both_up()
 # No more of it than leaves CPUs idle: what counts is what happens when.
 start_io()
 {
-	fio_start "$dev" --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=8m --io_size=3m \
-		--rate_iops=50
-	run_fio "$dev" --rw=randread --bs=4k --iodepth=2 --thinktime=20000 --time_based \
+	fio_start "$dev" --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=8m --io_size=1m \
+		--rate_iops=30
+	run_fio "$dev" --rw=randread --bs=4k --iodepth=2 --thinktime=50000 --time_based \
 		--runtime=3600 > /run/reader.out 2>&1 &
 	reader=$!
 	goes_on 20
