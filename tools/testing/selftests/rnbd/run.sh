@@ -4,28 +4,30 @@
 # Run the tests t-*.sh beside this file, in VMs, and put their TAP together. The
 # last line is "N passed, N failed".
 #
-#	run.sh [--long] [--jobs N] [TEST...]	N VMs at a time; TEST: map, t-map or t-map.sh
+#	run.sh [--long] [--jobs N] [TEST...]	N CPUs of VMs at a time; TEST: map, t-map or t-map.sh
 #
 # Output and kernel messages of each are kept in tools/testing/.cache/results.
 # Tests share VMs, one after another, as long as they leave them as they were
-# (worker.sh). One that wants options of vm/run, in a comment "# VM: ...", has a VM of
-# its own, and one with "# PAIR: ..." two of them (vm/pair); with --long it gets those
-# in "# VM-LONG: ..." and "# PAIR-LONG: ...", too. "# TAKES: N s" is about how long.
+# (worker.sh), which have one CPU, or two with "# CPUS: 2" and all with --long. A test
+# that wants options of vm/run, in a comment "# VM: ...", has a VM of its own, and one
+# with "# PAIR: ..." two of them (vm/pair); with --long it gets those in "# VM-LONG: ..."
+# and "# PAIR-LONG: ...", too. "# TAKES: N s" is about how long.
 # One with "# LONG" is only run with --long, or if it is named.
 
 set -u
+shopt -s extglob
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../../.." && pwd)
 vm=$top/tools/testing/vm
 results=$top/tools/testing/.cache/results
 
 # Two more than there are CPUs: tests also wait, for time to pass or for each other's
-# end. Not without bound, as each wants 2 GiB of memory.
-jobs=$(($(nproc) < 5 ? $(nproc) + 2 : 6))
+# end. Not without bound, as each VM wants 2 GiB of memory.
+jobs=$(($(nproc) < 7 ? $(nproc) + 2 : 8)) big=$(nproc)
 while [ $# -gt 0 ]; do
 	case $1 in
-	--long) export RNBD_LONG=1 ;;
-	--jobs) jobs=$2; shift ;;
+	--long) export RNBD_LONG=1; big=$jobs ;;
+	--jobs) jobs=$2 big=$2; shift ;;
 	-*) sed -n '4,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
 	*) break ;;
 	esac
@@ -71,20 +73,32 @@ asks_for()	# what test
 	grep -q "^# $1: " "$2"
 }
 
-# Two machines, which run all the time of a test and have limits of 2 and 5 seconds to
-# keep, go before others where there are not CPUs for all.
-polite='nice -n 5'
+# Without KVM a VM with two CPUs wastes half of its time, spinning, where it cannot have
+# two of the host's. So most have one, and the others go first. Two machines have
+# limits of 2 and 5 seconds to keep, besides.
+cpus_of()	# test
+{
+	local n
+
+	n=$(sed -n 's/^# CPUS: //p' "$1")
+	[ -z "${RNBD_LONG:-}" ] || n=2
+	echo "${n:-1}"
+}
+polite()	# cpus command...
+{
+	nice -n $(($1 == 1 ? 5 : 0)) "${@:2}"
+}
 
 # A test that has a VM, or two, of its own.
 run_one()	# test
 {
-	local name start=$SECONDS options status run=run what=VM nice=$polite
+	local name start=$SECONDS options status run=run what=VM
 	name=$(basename "$1" .sh)
-	! asks_for PAIR "$1" || { run=pair what=PAIR nice=; }
+	! asks_for PAIR "$1" || { run=pair what=PAIR; }
 	options=$(sed -n "s/^# $what: //p" "$1" | tr '\n' ' ')
 	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n "s/^# $what-LONG: //p" "$1")"
 	# shellcheck disable=SC2086 # a list
-	$nice "$vm/$run" --timeout "$limit" --console "$results/$name.console" \
+	"$vm/$run" --timeout "$limit" --console "$results/$name.console" \
 		$options "$1" > "$results/$name.tap" 2>&1 < /dev/null
 	status=$?
 	# and the CPU time of the VM, from the line of the children
@@ -96,9 +110,9 @@ run_one()	# test
 }
 
 # A VM for the others.
-run_worker()	# id
+run_worker()	# id cpus
 {
-	exec $polite "$vm/run" --timeout $((limit * 20)) --console "$results/$1.console" \
+	polite "$2" "$vm/run" --timeout $((limit * 20)) --console "$results/$1.console" --cpus "$2" \
 		--share "$queue" "$here/worker.sh" "$1" > "$results/$1.out" 2>&1 < /dev/null
 }
 
@@ -193,7 +207,7 @@ rm -rf "$results"/worker* "$results"/queue.*
 # A folder of this run, which a VM that outlives it will not find.
 queue=$(mktemp -d "$results/queue.XXXXXX") || exit 2
 trap 'rm -rf "$queue"' EXIT
-mkdir "$queue"/{todo,running,done}
+mkdir -p "$queue"/{todo/{1,2},running,done}
 : > "$results/all.tap"
 echo "TAP version 13"
 pairs=() singles=() left=${#tests[@]}
@@ -206,7 +220,7 @@ for t in "${tests[@]}"; do
 	else
 		# what takes longest first, so that not all wait for it in the end
 		nr=$(sed -n 's/^# TAKES: \([0-9]*\) s$/\1/p' "$t")
-		: > "$queue/todo/$((900 - ${nr:-0}))-$(basename "$t" .sh)"
+		: > "$queue/todo/$(cpus_of "$t")/$((900 - ${nr:-0}))-$(basename "$t" .sh)"
 	fi
 done
 
@@ -215,43 +229,55 @@ no_vms()
 {
 	local f
 
-	for f in "$queue/todo"/*; do
-		failed_as "$(test_of "$f")" "no VM for it" "worker$workers"
+	for f in "$queue/todo"/*/*; do
+		[ -e "$f" ] || continue
+		failed_as "$(test_of "$f")" "no VM for it" "$last_worker"
 		mv "$f" "$queue/done/"
 	done
 }
 
-# As many VMs at a time as wanted, but never twice two machines, and those first, since
-# they take longest. Shown in the order in which they end.
-declare -A running=()		# what, by the process
+# As many at a time as wanted: two machines first, since they take longest, but never
+# twice; those with two CPUs as long as the host has some for them or nobody else is
+# left; and such with one. Shown in the order in which they end.
+declare -A running=()		# what, by the process: pair, single, workerN-CPUS
 start_next()
 {
-	local id
-
 	if [ ${#pairs[@]} != 0 ] && [[ "${running[*]}" != *pair* ]]; then
 		run_one "${pairs[0]}" 8>&- &
 		running[$!]=pair
 		pairs=("${pairs[@]:1}")
-	elif [ ${#singles[@]} != 0 ]; then
+		return
+	fi
+	if [ "$(cpus '@(single|*-2)')" -lt $big ]; then
+		start_big && return
+	fi
+	start_worker 1 || start_big
+}
+start_big()
+{
+	if [ ${#singles[@]} != 0 ]; then
 		run_one "${singles[0]}" 8>&- &
 		running[$!]=single
 		singles=("${singles[@]:1}")
-	elif [ "$(workers_free)" -lt "$(ls "$queue/todo" | wc -l)" ] && [ $unborn -lt 3 ]; then
-		id=worker$((++workers))
-		mkdir "$queue/running/$id"
-		run_worker "$id" 8>&- &
-		running[$!]=$id
 	else
-		return 1
+		start_worker 2
 	fi
 }
+start_worker()	# cpus
+{
+	[ "$(workers_free "$1")" -lt "$(ls "$queue/todo/$1" | wc -l)" ] && [ $unborn -lt 3 ] || return
+	last_worker=worker$((++workers))-$1
+	mkdir "$queue/running/$last_worker"
+	run_worker "$last_worker" "$1" 8>&- &
+	running[$!]=$last_worker
+}
 # Those that boot, or are about to take a test.
-workers_free()
+workers_free()	# cpus
 {
 	local what n=0
 
 	for what in "${running[@]}"; do
-		[[ $what != worker* ]] || [ -n "$(ls "$queue/running/$what")" ] || n=$((n + 1))
+		[[ $what != worker*-$1 ]] || [ -n "$(ls "$queue/running/$what")" ] || n=$((n + 1))
 	done
 	echo $n
 }
@@ -272,19 +298,26 @@ reap()
 		unset "running[$pid]"
 	done
 }
-vms()
+cpus()		# pattern of what
 {
-	[[ "${running[*]}" = *pair* ]]
-	echo $((${#running[@]} + ($? == 0)))
+	local what n=0
+
+	for what in "${running[@]}"; do
+		# shellcheck disable=SC2053 # a pattern
+		[[ $what = $1 ]] || continue
+		[[ $what = *-1 ]]
+		n=$((n + 1 + $?))
+	done
+	echo $n
 }
 workers=0 unborn=0
 while [ "$left" != 0 ] || [ ${#running[@]} != 0 ]; do
 	reap
-	while [ "$(vms)" -lt "$jobs" ] && start_next; do
+	while [ "$(cpus '*')" -lt "$jobs" ] && start_next; do
 		:
 	done
 	if [ ${#running[@]} = 0 ] && [ -z "$(ls "$queue/done")" ]; then
-		[ -n "$(ls "$queue/todo")" ] || break
+		[ -n "$(ls "$queue/todo"/*/)" ] || break
 		no_vms
 	fi
 	show_done

@@ -6,6 +6,7 @@
 # random while I/O runs. I/O may fail here. What may not is the kernel: no splat,
 # no hang, no leak, nothing left over.
 #
+# CPUS: 2
 # TAKES: 35 s
 . "$(dirname "$0")/lib.sh"
 

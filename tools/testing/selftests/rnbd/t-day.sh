@@ -9,7 +9,8 @@
 # The other half's server is the client's own machine, over a network device of
 # its own.
 #
-# PAIR: --mem 1G
+# PAIR: --cpus 1 --mem 1G
+# PAIR-LONG: --cpus 2
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/pair.sh"
 
@@ -115,7 +116,7 @@ interrupts()
 {
 	awk '$1 == "IRQ_POLL:" {for (i = 2; i <= NF; i++) n += $i} END {print n}' /proc/softirqs
 }
-check 'poll queues' map_disk poll dm-0 "$(path 1)" nr_poll_queues=2 access_mode=ro
+check 'poll queues' map_disk poll dm-0 "$(path 1)" nr_poll_queues=1 access_mode=ro
 polled=$dev
 check 'I/O with interrupts' interrupts_of
 check "they are as many as requests: $interrupts" test $interrupts -ge 250

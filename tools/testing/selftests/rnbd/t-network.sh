@@ -7,7 +7,8 @@
 # and the machine no memory left, the server dies and boots again. A failure means
 # that what a multipath transport is for does not work.
 #
-# PAIR: --mem 768M
+# PAIR: --cpus 1 --mem 768M
+# PAIR-LONG: --cpus 2
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/pair.sh"
 

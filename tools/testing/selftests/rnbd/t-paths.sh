@@ -5,6 +5,7 @@
 # over the others, without an error and without a wrong block. When the last has
 # failed, I/O ends with an error, at once, and nothing hangs.
 #
+# CPUS: 2
 # TAKES: 45 s
 . "$(dirname "$0")/lib.sh"
 

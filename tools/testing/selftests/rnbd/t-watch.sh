@@ -5,6 +5,7 @@
 # through all layers by its chunk number, histograms of how long requests take. A
 # failure means that whoever looks for a slow or lost request is led astray.
 #
+# CPUS: 2
 # TAKES: 25 s
 . "$(dirname "$0")/lib.sh"
 

@@ -9,7 +9,7 @@
 # has failed, or has left something behind that "tidy" does not put right, and the
 # next begins in a new one.
 #
-#	worker.sh ID	below /run/share: todo/TEST, running/ID/TEST while it runs,
+#	worker.sh ID	below /run/share: todo/CPUS/TEST, running/ID/TEST while it runs,
 #			done/TEST, and its TEST.tap, TEST.console, TEST.status;
 #			ID.took, the last that it took
 
@@ -22,7 +22,7 @@ take()
 {
 	local t
 
-	for t in "$share"/todo/*; do
+	for t in "$share/todo/$(nproc)"/*; do
 		mv "$t" "$mine/" 2>/dev/null || continue
 		name=${t##*/}
 		name=${name#*-}
