@@ -317,7 +317,7 @@ while [ "$left" != 0 ] || [ ${#running[@]} != 0 ]; do
 		:
 	done
 	if [ ${#running[@]} = 0 ] && [ -z "$(ls "$queue/done")" ]; then
-		[ -n "$(ls "$queue/todo"/*/)" ] || break
+		[ -n "$(find "$queue/todo" -type f)" ] || break
 		no_vms
 	fi
 	show_done
