@@ -7,9 +7,9 @@
 #	run.sh [--long] [--jobs N] [TEST...]	N CPUs of VMs at a time; TEST: map, t-map or t-map.sh
 #
 # Output and kernel messages of each are kept in tools/testing/.cache/results.
-# Tests share VMs, one after another, as long as they leave them as they were
-# (worker.sh), which have one CPU, or two with "# CPUS: 2" and all with --long. A test
-# that wants options of vm/run, in a comment "# VM: ...", has a VM of its own, and one
+# VMs have one CPU, for a test with "# CPUS: 2" and with --long two. Tests share them, one
+# after another, as long as they leave them as they were (worker.sh). A test that wants
+# options of vm/run, in a comment "# VM: ...", has a VM of its own, and one
 # with "# PAIR: ..." two of them (vm/pair); with --long it gets those in "# VM-LONG: ..."
 # and "# PAIR-LONG: ...", too. "# TAKES: N s" is about how long.
 # One with "# LONG" is only run with --long, or if it is named.
@@ -96,6 +96,7 @@ run_one()	# test
 	name=$(basename "$1" .sh)
 	! asks_for PAIR "$1" || { run=pair what=PAIR; }
 	options=$(sed -n "s/^# $what: //p" "$1" | tr '\n' ' ')
+	[ $what = PAIR ] || options="--cpus $(cpus_of "$1") $options"
 	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n "s/^# $what-LONG: //p" "$1")"
 	# shellcheck disable=SC2086 # a list
 	"$vm/$run" --timeout "$limit" --console "$results/$name.console" \
@@ -239,29 +240,36 @@ no_vms()
 # As many at a time as wanted: two machines first, since they take longest, but never
 # twice; those with two CPUs as long as the host has some for them or nobody else is
 # left; and such with one. Shown in the order in which they end.
-declare -A running=()		# what, by the process: pair, single, workerN-CPUS
+declare -A running=()		# what, by the process: pair, single-CPUS, workerN-CPUS
 start_next()
+{
+	if [ "$(cpus '@(pair|*-2)')" -lt $big ]; then
+		start_big && return
+	fi
+	start_single 1 || start_worker 1 || start_big
+}
+start_big()
 {
 	if [ ${#pairs[@]} != 0 ] && [[ "${running[*]}" != *pair* ]]; then
 		run_one "${pairs[0]}" 8>&- &
 		running[$!]=pair
 		pairs=("${pairs[@]:1}")
-		return
-	fi
-	if [ "$(cpus '@(single|*-2)')" -lt $big ]; then
-		start_big && return
-	fi
-	start_worker 1 || start_big
-}
-start_big()
-{
-	if [ ${#singles[@]} != 0 ]; then
-		run_one "${singles[0]}" 8>&- &
-		running[$!]=single
-		singles=("${singles[@]:1}")
 	else
-		start_worker 2
+		start_single 2 || start_worker 2
 	fi
+}
+start_single()	# cpus
+{
+	local i
+
+	for i in "${!singles[@]}"; do
+		[ "$(cpus_of "${singles[i]}")" = "$1" ] || continue
+		run_one "${singles[i]}" 8>&- &
+		running[$!]=single-$1
+		unset "singles[i]"
+		return
+	done
+	return 1
 }
 start_worker()	# cpus
 {

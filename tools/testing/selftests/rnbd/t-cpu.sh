@@ -5,6 +5,7 @@
 # queues and fewer. Who takes a CPU's number for an index, or waits for a queue
 # whose CPU is gone, hangs, or answers the wrong request, here.
 #
+# CPUS: 2
 # VM: --cpus 4
 . "$(dirname "$0")/lib.sh"
 

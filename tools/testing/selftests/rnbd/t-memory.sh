@@ -11,6 +11,7 @@
 # not ours, are listed in /proc/vmallocinfo. kmalloc() keeps account of who has
 # called it, for which it takes a little more memory.
 #
+# CPUS: 2
 # VM: --append slub_debug=U,kmalloc-*
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peer/peer.sh"

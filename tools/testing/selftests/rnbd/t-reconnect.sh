@@ -6,7 +6,6 @@
 # the network which should not be noticed becomes an error, or wrong data, or the
 # end of a path for good.
 #
-# CPUS: 2
 # TAKES: 55 s
 . "$(dirname "$0")/lib.sh"
 
