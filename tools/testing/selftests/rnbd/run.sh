@@ -74,8 +74,7 @@ asks_for()	# what test
 }
 
 # Without KVM a VM with two CPUs wastes half of its time, spinning, where it cannot have
-# two of the host's. So most have one, and the others go first. Two machines have
-# limits of 2 and 5 seconds to keep, besides.
+# two of the host's. So most have one.
 cpus_of()	# test
 {
 	local n
@@ -83,10 +82,6 @@ cpus_of()	# test
 	n=$(sed -n 's/^# CPUS: //p' "$1")
 	[ -z "${RNBD_LONG:-}" ] || n=2
 	echo "${n:-1}"
-}
-polite()	# cpus command...
-{
-	nice -n $(($1 == 1 ? 5 : 0)) "${@:2}"
 }
 
 # A test that has a VM, or two, of its own.
@@ -113,7 +108,7 @@ run_one()	# test
 # A VM for the others.
 run_worker()	# id cpus
 {
-	polite "$2" "$vm/run" --timeout $((limit * 20)) --console "$results/$1.console" --cpus "$2" \
+	exec "$vm/run" --timeout $((limit * 20)) --console "$results/$1.console" --cpus "$2" \
 		--share "$queue" "$here/worker.sh" "$1" > "$results/$1.out" 2>&1 < /dev/null
 }
 
