@@ -48,11 +48,13 @@ modules_install:
 
 clean:
 	+$(KBUILD) clean
+	+$(MAKE) -s -C tools/testing/modules KDIR=$(KDIR) clean
 
 # The kernel that the virtual machines boot; it need not be the running one.
 rig:
 	$(VM)/setup
 	$(MAKE) -j$$(nproc) modules KDIR=$$($(VM)/kdir)
+	$(MAKE) -s -C tools/testing/modules KDIR=$$($(VM)/kdir)
 
 demo: rig
 	tools/testing/demo.sh

@@ -158,6 +158,7 @@ errno_of()	# message
 	*'Interrupted system call') echo EINTR ;;
 	*'Read-only file system') echo EROFS ;;
 	*'No space left on device') echo ENOSPC ;;
+	*'No data available') echo ENODATA ;;
 	*'Too many users') echo EUSERS ;;
 	*) echo "unknown: $1" ;;
 	esac

@@ -1,0 +1,282 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What the drivers call fails: memory that is not there, at each place where they or
+# what they call ask for some; functions of the RDMA driver and of the connection
+# manager; disks with errors. The module rnbd-faults makes one call fail at a time, and
+# the next in the next round, until there is none left (with --long; else some of
+# them). Each round has to end with an error or without, and soon; and without the
+# fault all works again, at once.
+#
+# TAKES: 90 s
+. "$(dirname "$0")/lib.sh"
+
+FAULTS=/sys/module/rnbd_faults/parameters
+faults=0
+
+# The kernel shows the stack when vmalloc() fails, and begins as here: what splats has
+# more to it.
+log_allowed='Call Trace:'
+
+# A session is sooner there and gone with fewer chunks.
+rtrs_server_args=sess_queue_depth=16
+
+rxe_up 1 2
+null_blk disk 64 discard=1
+null_blk other 64
+modprobe rnbd-faults || bail 'no rnbd-faults'
+
+# --- one fault after another ----------------------------------------------------
+
+our_modules()
+{
+	awk '/^r(nbd|trs)_(core|client|server) / {print $6, $2}' /proc/modules
+}
+
+# The kernel's function that calls those that initialize modules, where no address
+# of theirs is known yet.
+module_init()
+{
+	awk '$3 == "do_init_module" {printf "0x%s 1024\n", $1; exit}' /proc/kallsyms
+}
+
+# The $n-th call fails, or the next that is not yet known.
+arm()		# nth|new
+{
+	[ "$1" = new ] && echo new > $FAULTS/fail || echo "$n" > $FAULTS/fail
+}
+
+# Sets $failed: whether there was something that failed.
+disarm()
+{
+	failed=$(< $FAULTS/failed) seen=$(< $FAULTS/seen)
+	cat $FAULTS/where > /run/where
+	echo 0 > $FAULTS/fail
+}
+
+# One point: "act" with a fault, then "settle" without one, until there was no fault
+# left or the time is up. A round may end as it likes, but within 20 s.
+walk()		# name function nth|new act settle
+{
+	local end=$((SECONDS + limit * ${RNBD_SLOW:-1})) name=$1 function=$2 how=$3 act=$4 settle=$5
+	local n=0 failed=1 begin status worst=0 out
+
+	echo "$function" > $FAULTS/function || { not_ok "$name: no $function"; return; }
+	while [ "$failed" != 0 ] && [ $SECONDS -lt $end ]; do
+		n=$((n + 1)) begin=$SECONDS
+		arm "$how"
+		$act > /run/act.out 2>&1
+		disarm
+		[ $((SECONDS - begin)) -le $worst ] || worst=$((SECONDS - begin))
+		if ! $settle > /run/settle.out 2>&1 || [ $worst -gt $((20 * ${RNBD_SLOW:-1})) ]; then
+			out=$(tail -n 8 /run/act.out /run/settle.out; cat /run/where)
+			not_ok "$name: round $n of $worst s" "$out"
+			return 1
+		fi
+	done
+	ok "$name"
+	faults=$((faults + n - (failed == 0)))
+	echo "# $((n - (failed == 0))) faults$([ "$failed" = 0 ] || echo ', and there are more'), of $seen calls; $worst s at most"
+}
+# How long a walk may take, and what fails in it: one call with each stack, or each call.
+limit=$(rounds 1 1800)
+each=$(rounds new nth)
+
+# Of the RDMA driver and the connection manager, and what they return.
+functions=(rxe_alloc_pd=-12 rxe_create_cq=-12 rxe_create_qp=-12 rxe_modify_qp=-22
+	rxe_alloc_mr=-12 rxe_map_mr_sg=0 rxe_post_recv=-12 rxe_post_send=-12
+	__rdma_create_kernel_id=-12 rdma_bind_addr=-98 rdma_resolve_addr=-19
+	rdma_resolve_route=-12 rdma_connect_locked=-12 rdma_accept=-12)
+
+# --- memory ------------------------------------------------------------------------
+
+use_disk()
+{
+	write_block A && [ "$(get_block | tr -d A | wc -c)" = 0 ] && blkdiscard "/dev/$dev"
+}
+
+map_and_use()
+{
+	map_disk faults /dev/disk "$(path 1)" && use_disk
+	unmap_all
+}
+
+no_sessions()
+{
+	[ -z "$(ls $RTRS_CLT $RTRS_SRV 2>/dev/null | grep faults)" ]
+}
+
+all_gone()
+{
+	unmap_all && wait_for 10 no_sessions
+}
+
+another_disk()
+{
+	map_disk faults /dev/other && use_disk
+	[ -z "$dev" ] || unmap_disk "$dev"
+}
+
+# The disk that is mapped all the time works, and no other is left.
+all_well()
+{
+	local d
+
+	for d in /sys/block/rnbd*; do
+		[ "${d##*/}" = "$disk" ] || unmap_disk "${d##*/}"
+	done
+	dev=$disk
+	wait_for 15 path_is faults 1 connected && use_disk
+}
+
+io()
+{
+	dev=$disk
+	use_disk
+	dd if=/dev/zero of="/dev/$disk" bs=128k count=8 oflag=direct conv=fsync status=none
+	dd if="/dev/$disk" of=/dev/null bs=64k count=16 iflag=direct status=none
+}
+
+reconnect()
+{
+	echo 1 > "$(clt_path faults 1)/disconnect"
+	echo 1 > "$(clt_path faults 1)/reconnect"
+	wait_for 15 path_is faults 1 connected
+}
+
+lost_and_found()
+{
+	echo 1 > "$(srv_path faults 1)/disconnect"
+	wait_for 15 path_is faults 1 connected
+}
+
+another_path()
+{
+	echo "$(addrs 2)" > "$RTRS_CLT/faults/add_path" && wait_for 5 path_is faults 2 connected
+	use_disk
+	echo 1 > "$(clt_path faults 2)/remove_path"
+}
+
+resize()
+{
+	echo 131072 > "/sys/block/$disk/rnbd/resize"
+	echo 1 > "/sys/block/$disk/rnbd/remap_device"
+}
+
+with_a_disk()	# what function nth|new
+{
+	walk "$1: I/O" "$2" "$3" io all_well
+	walk "$1: another disk on the session" "$2" "$3" another_disk all_well
+	walk "$1: disconnect and reconnect" "$2" "$3" reconnect all_well
+	walk "$1: the server disconnects" "$2" "$3" lost_and_found all_well
+	walk "$1: a path is added and removed" "$2" "$3" another_path all_well
+	walk "$1: resize, map again" "$2" "$3" resize all_well
+}
+
+check 'the server is loaded' load_server || bail 'no server'
+check 'the client is loaded' load_client || bail 'no client'
+our_modules > /run/modules
+check 'their functions are known' eval '[ "$(wc -l < /run/modules)" = 5 ] &&
+	tr "\n" " " < /run/modules > $FAULTS/text'
+# what is only allocated once is there
+check 'it works without faults' eval map_and_use
+walk 'memory: map, I/O, unmap' alloc new map_and_use all_gone
+[ -z "${RNBD_LONG:-}" ] || walk 'memory, each time: map, I/O, unmap' alloc nth map_and_use all_gone
+for function in "${functions[@]}"; do
+	walk "$function: map, I/O, unmap" "$function" "$each" map_and_use all_gone
+done
+
+check 'a disk to work with' map_disk faults /dev/disk "$(path 1)" io_hold_sec=30
+disk=$dev
+with_a_disk memory alloc new
+for function in rxe_post_send=-12 rxe_post_recv=-12 rxe_map_mr_sg=0 rxe_modify_qp=-22; do
+	with_a_disk "$function" "$function" "$each"
+done
+check 'unmap it' unmap_disk "$disk"
+
+# --- modules that do not load ----------------------------------------------------------
+
+check 'all is unloaded' unload_all
+module_init > $FAULTS/text
+
+load_all()
+{
+	load_server && load_client
+}
+walk 'memory: the modules are loaded' alloc nth load_all unload_all
+
+# --- the RDMA driver goes away -----------------------------------------------------------
+
+check 'the modules are loaded again' load_all
+if [ -d /sys/module/rdma_rxe/holders ]; then
+	check 'map' map_disk faults /dev/disk "$(path 1)" io_hold_sec=60
+	fio_start "$dev" --bsrange=4k-64k --iodepth=16 --size=16M --io_size=4M
+	sleep 1
+	check 'the RDMA driver is unloaded under I/O' timeout 60 rmmod rdma_rxe
+	check 'I/O waits' fio_runs
+	check 'it is loaded again' modprobe rdma_rxe
+	check 'with its devices' eval 'rdma link add rxe1 type rxe netdev roce1 &&
+		rdma link add rxe2 type rxe netdev roce2'
+	check 'the path is there again' wait_for 20 path_is faults 1 connected
+	check 'no error, no wrong block' fio_end
+	check 'unmap' unmap_disk "$dev"
+else
+	skip 'the RDMA driver is unloaded under I/O' 'it is built in'
+fi
+
+# --- disks with errors ----------------------------------------------------------------------
+
+# What dd ends with, for one block.
+dd_errno()	# dd-options...
+{
+	local out
+
+	out=$(LC_ALL=C dd "$@" bs=4k count=1 status=none 2>&1 > /dev/null) && echo 0 || errno_of "$out"
+}
+read_errno()	# block
+{
+	dd_errno if="/dev/$dev" iflag=direct skip="$1"
+}
+write_block_errno()	# block
+{
+	dd_errno if=/dev/zero of="/dev/$dev" oflag=direct conv=notrunc seek="$1"
+}
+
+null_blk bad 16 badblocks=+8000-8007
+check 'map a disk with a bad block' map_disk errors /dev/bad "$(path 1)"
+is 'a read of it is EIO' "$(read_errno 1000)" EIO
+is 'a write of it is EIO' "$(write_block_errno 1000)" EIO
+is 'the block before it is read' "$(read_errno 999)" 0
+is 'the one behind it is written' "$(write_block_errno 1001)" 0
+
+modprobe dm_flakey
+dmsetup create flakey --table '0 32768 flakey /dev/other 0 0 3600 2 error_reads error_writes'
+check 'map a disk that fails' map_disk errors /dev/dm-0
+is 'a read is EIO' "$(read_errno 0)" EIO
+is 'a write is EIO' "$(write_block_errno 0)" EIO
+dmsetup suspend flakey
+dmsetup load flakey --table '0 32768 linear /dev/other 0'
+dmsetup resume flakey
+is 'repaired, it is written' "$(write_block_errno 0)" 0
+is 'and read' "$(read_errno 0)" 0
+check 'unmap it' unmap_disk "$dev"
+check 'it is free' wait_for 5 dmsetup remove flakey
+
+# sectors 0x1234 and following
+if modprobe -a sd_mod && modprobe scsi_debug opts=2 dev_size_mb=16 delay=0 2>/dev/null; then
+	scsi=
+	wait_for 10 eval 'scsi=$(basename /sys/bus/pseudo/drivers/scsi_debug/adapter*/host*/target*/*:*/block/*) &&
+		[ -b "/dev/$scsi" ]'
+	check 'map a disk that loses data' map_disk errors "/dev/$scsi"
+	is 'a read of what is lost is ENODATA' "$(read_errno $((0x1234 / 8)))" ENODATA
+	is 'another read works' "$(read_errno 0)" 0
+	check 'unmap it' unmap_disk "$dev"
+	check 'it goes' wait_for 10 rmmod scsi_debug
+else
+	skip 'a read of what is lost is ENODATA' 'no scsi_debug'
+fi
+check 'unmap all' unmap_all
+
+rmmod rnbd-faults
+echo "# $faults faults in all"
+finish
