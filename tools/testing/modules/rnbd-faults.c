@@ -227,6 +227,13 @@ static int entered(struct kprobe *kp, struct pt_regs *regs)
 
 NOKPROBE_SYMBOL(entered);
 
+/* With one the kernel does not optimize a probe; such could not change where to go on. */
+static void done(struct kprobe *kp, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+NOKPROBE_SYMBOL(done);
+
 static void remove_points(void)
 {
 	size_t i;
@@ -252,7 +259,8 @@ static int add_points(struct fault_point *new, size_t nr)
 		struct kprobe *kp = &new[i].kp;
 
 		*kp = (struct kprobe) { .symbol_name = kp->symbol_name,
-					.pre_handler = entered };
+					.pre_handler = entered,
+					.post_handler = done };
 		new[i].probed = !register_kprobe(kp);
 		if (new[i].probed)
 			err = 0;

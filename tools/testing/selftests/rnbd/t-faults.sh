@@ -12,7 +12,6 @@
 . "$(dirname "$0")/lib.sh"
 
 FAULTS=/sys/module/rnbd_faults/parameters
-faults=0
 
 # The kernel shows the stack when vmalloc() fails, and begins as here: what splats has
 # more to it.
@@ -23,7 +22,7 @@ rtrs_server_args=sess_queue_depth=16
 
 rxe_up 1 2
 null_blk disk 64 discard=1
-null_blk other 64
+null_blk other 64 discard=1
 modprobe rnbd-faults || bail 'no rnbd-faults'
 
 # --- one fault after another ----------------------------------------------------
@@ -40,13 +39,7 @@ module_init()
 	awk '$3 == "do_init_module" {printf "0x%s 1024\n", $1; exit}' /proc/kallsyms
 }
 
-# The $n-th call fails, or the next that is not yet known.
-arm()		# nth|new
-{
-	[ "$1" = new ] && echo new > $FAULTS/fail || echo "$n" > $FAULTS/fail
-}
-
-# Sets $failed: whether there was something that failed.
+# Sets $failed, whether there was something that failed, and $seen, of how many.
 disarm()
 {
 	failed=$(< $FAULTS/failed) seen=$(< $FAULTS/seen)
@@ -54,51 +47,81 @@ disarm()
 	echo 0 > $FAULTS/fail
 }
 
-# One point: "act" with a fault, then "settle" without one, until there was no fault
-# left or the time is up. A round may end as it likes, but within 20 s.
-walk()		# name function nth|new act settle
+# What fails in the next round: the first time nothing, to see how many calls there are.
+next()		# new|nth|some
 {
-	local end=$((SECONDS + limit * ${RNBD_SLOW:-1})) name=$1 function=$2 how=$3 act=$4 settle=$5
-	local n=0 failed=1 begin status worst=0 out
+	case $1 in
+	new) echo new ;;
+	nth) echo $((n + 1)) ;;
+	some) echo $((seen ? RANDOM % seen + 1 : 1000000)) ;;
+	esac
+}
+
+# "act" with a fault, then "settle" without one. A round may end as it likes, but within
+# 20 s; without a fault it has to succeed.
+fault_round()	# new|nth|some act settle
+{
+	local begin=$SECONDS status
+
+	next "$1" > $FAULTS/fail
+	$2 > /run/act.out 2>&1
+	status=$?
+	disarm
+	[ $((SECONDS - begin)) -le $worst ] || worst=$((SECONDS - begin))
+	[ $worst -le $((20 * ${RNBD_SLOW:-1})) ] || { echo "it took $worst s"; return 1; }
+	[ "$failed" != 0 ] || [ $status = 0 ] || { echo 'it fails without a fault'; return 1; }
+	$3 > /run/settle.out 2>&1
+}
+
+# One point: round after round, until there was no fault left or the time is up.
+declare -A faults_of
+walk()		# name function new|nth|some act settle
+{
+	local end=$((SECONDS + limit * ${RNBD_SLOW:-1})) name=$1 function=$2
+	local n=0 seen=0 failed=1 worst=0 mine=0
 
 	echo "$function" > $FAULTS/function || { not_ok "$name: no $function"; return; }
-	while [ "$failed" != 0 ] && [ $SECONDS -lt $end ]; do
-		n=$((n + 1)) begin=$SECONDS
-		arm "$how"
-		$act > /run/act.out 2>&1
-		disarm
-		[ $((SECONDS - begin)) -le $worst ] || worst=$((SECONDS - begin))
-		if ! $settle > /run/settle.out 2>&1 || [ $worst -gt $((20 * ${RNBD_SLOW:-1})) ]; then
-			out=$(tail -n 8 /run/act.out /run/settle.out; cat /run/where)
-			not_ok "$name: round $n of $worst s" "$out"
+	while [ $n -lt 2 ] || [ $SECONDS -lt $end ]; do
+		if ! fault_round "${@:3}" > /run/round.out; then
+			not_ok "$name: round $n" "$(cat /run/round.out
+				tail -n 8 /run/act.out /run/settle.out; cat /run/where)"
 			return 1
 		fi
+		n=$((n + 1)) mine=$((mine + failed))
+		# nothing that could fail, or nothing left of it
+		[ "$failed" != 0 ] || { [ "$3" = some ] && [ "$seen" != 0 ]; } || break
 	done
 	ok "$name"
-	faults=$((faults + n - (failed == 0)))
-	echo "# $((n - (failed == 0))) faults$([ "$failed" = 0 ] || echo ', and there are more'), of $seen calls; $worst s at most"
+	faults_of[$function]=$((${faults_of[$function]:-0} + mine))
+	echo "# $mine faults of $seen calls$([ "$failed" = 0 ] || echo ', not all'); $worst s at most"
 }
-# How long a walk may take, and what fails in it: one call with each stack, or each call.
-limit=$(rounds 1 1800)
-each=$(rounds new nth)
+
+# How long a walk may take, and what fails in it: some calls; or one with each stack, or
+# each call.
+limit=$(rounds 1 600)
+each=$(rounds some nth)
+place=$(rounds some new)
 
 # Of the RDMA driver and the connection manager, and what they return.
 functions=(rxe_alloc_pd=-12 rxe_create_cq=-12 rxe_create_qp=-12 rxe_modify_qp=-22
 	rxe_alloc_mr=-12 rxe_map_mr_sg=0 rxe_post_recv=-12 rxe_post_send=-12
-	__rdma_create_kernel_id=-12 rdma_bind_addr=-98 rdma_resolve_addr=-19
-	rdma_resolve_route=-12 rdma_connect_locked=-12 rdma_accept=-12)
+	__rdma_create_kernel_id=-12 rdma_resolve_addr=-19 rdma_resolve_route=-12
+	rdma_connect_locked=-12 rdma_accept=-12)
 
 # --- memory ------------------------------------------------------------------------
 
 use_disk()
 {
-	write_block A && [ "$(get_block | tr -d A | wc -c)" = 0 ] && blkdiscard "/dev/$dev"
+	write_block A && cmp <(pattern A) <(get_block) && blkdiscard "/dev/$dev"
 }
 
 map_and_use()
 {
+	local status
+
 	map_disk faults /dev/disk "$(path 1)" && use_disk
-	unmap_all
+	status=$?
+	unmap_all && return $status
 }
 
 no_sessions()
@@ -113,8 +136,7 @@ all_gone()
 
 another_disk()
 {
-	map_disk faults /dev/other && use_disk
-	[ -z "$dev" ] || unmap_disk "$dev"
+	map_disk faults /dev/other && use_disk && unmap_disk "$dev"
 }
 
 # The disk that is mapped all the time works, and no other is left.
@@ -123,8 +145,9 @@ all_well()
 	local d
 
 	for d in /sys/block/rnbd*; do
-		[ "${d##*/}" = "$disk" ] || unmap_disk "${d##*/}"
+		[ "${d##*/}" = "$disk" ] || unmap_disk "${d##*/}" || return
 	done
+	[ ! -e "$(clt_path faults 2)" ] || echo 1 > "$(clt_path faults 2)/remove_path" || return
 	dev=$disk
 	wait_for 15 path_is faults 1 connected && use_disk
 }
@@ -160,7 +183,6 @@ another_path()
 resize()
 {
 	echo 131072 > "/sys/block/$disk/rnbd/resize"
-	echo 1 > "/sys/block/$disk/rnbd/remap_device"
 }
 
 with_a_disk()	# what function nth|new
@@ -170,7 +192,7 @@ with_a_disk()	# what function nth|new
 	walk "$1: disconnect and reconnect" "$2" "$3" reconnect all_well
 	walk "$1: the server disconnects" "$2" "$3" lost_and_found all_well
 	walk "$1: a path is added and removed" "$2" "$3" another_path all_well
-	walk "$1: resize, map again" "$2" "$3" resize all_well
+	walk "$1: resize" "$2" "$3" resize all_well
 }
 
 check 'the server is loaded' load_server || bail 'no server'
@@ -179,8 +201,8 @@ our_modules > /run/modules
 check 'their functions are known' eval '[ "$(wc -l < /run/modules)" = 5 ] &&
 	tr "\n" " " < /run/modules > $FAULTS/text'
 # what is only allocated once is there
-check 'it works without faults' eval map_and_use
-walk 'memory: map, I/O, unmap' alloc new map_and_use all_gone
+check 'it works without faults' map_and_use
+walk 'memory: map, I/O, unmap' alloc "$place" map_and_use all_gone
 [ -z "${RNBD_LONG:-}" ] || walk 'memory, each time: map, I/O, unmap' alloc nth map_and_use all_gone
 for function in "${functions[@]}"; do
 	walk "$function: map, I/O, unmap" "$function" "$each" map_and_use all_gone
@@ -188,7 +210,7 @@ done
 
 check 'a disk to work with' map_disk faults /dev/disk "$(path 1)" io_hold_sec=30
 disk=$dev
-with_a_disk memory alloc new
+with_a_disk memory alloc "$place"
 for function in rxe_post_send=-12 rxe_post_recv=-12 rxe_map_mr_sg=0 rxe_modify_qp=-22; do
 	with_a_disk "$function" "$function" "$each"
 done
@@ -203,7 +225,8 @@ load_all()
 {
 	load_server && load_client
 }
-walk 'memory: the modules are loaded' alloc nth load_all unload_all
+walk 'memory: the modules are loaded' alloc "$each" load_all unload_all
+walk 'no address: the modules are loaded' rdma_bind_addr=-98 nth load_all unload_all
 
 # --- the RDMA driver goes away -----------------------------------------------------------
 
@@ -277,6 +300,8 @@ else
 fi
 check 'unmap all' unmap_all
 
+for function in "${!faults_of[@]}"; do
+	check "$function: there were faults, ${faults_of[$function]}" test "${faults_of[$function]}" != 0
+done
 rmmod rnbd-faults
-echo "# $faults faults in all"
 finish
