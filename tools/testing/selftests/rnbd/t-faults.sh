@@ -211,7 +211,7 @@ done
 check 'a disk to work with' map_disk faults /dev/disk "$(path 1)" io_hold_sec=30
 disk=$dev
 with_a_disk memory alloc "$place"
-for function in rxe_post_send=-12 rxe_post_recv=-12 rxe_map_mr_sg=0 rxe_modify_qp=-22; do
+for function in rxe_post_send=-12 rxe_map_mr_sg=0 $(rounds '' 'rxe_post_recv=-12 rxe_modify_qp=-22'); do
 	with_a_disk "$function" "$function" "$each"
 done
 check 'unmap it' unmap_disk "$disk"
