@@ -23,8 +23,8 @@ static int rtrs_ip_parse(const char *str, u16 port,
 
 	snprintf(port_str, sizeof(port_str), "%u", port);
 	err = inet_pton_with_scope(&init_net, AF_UNSPEC, str, port_str, addr);
-	/* it takes IPv4 up to a colon, and does not look at what follows */
-	if (!err && addr->ss_family == AF_INET && strchr(str, ':'))
+	/* it takes IPv4 up to one of these, and does not look at what follows */
+	if (!err && addr->ss_family == AF_INET && strpbrk(str, ":\n"))
 		return -EINVAL;
 	return err;
 }

@@ -548,6 +548,8 @@ finish()
 	check 'nothing is mapped any more, or can be unmapped' unmap_all
 	check 'all five modules can be unloaded' unload_all
 	check 'nothing is left in /dev and /sys' no_leftovers
+	# what comes later, worker.sh looks at
+	echo "rnbd: $test_name ends" > /dev/kmsg
 	check 'nothing bad in the kernel log' log_is_clean
 	check 'the kernel has not warned' taint_is_clean
 	[ ${#slow_points[@]} = 0 ] || printf '%s\n' "${slow_points[@]}" | sort -rn | sed -n '1,8s/^/# /p'

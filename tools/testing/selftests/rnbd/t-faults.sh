@@ -4,9 +4,10 @@
 # What the drivers call fails: memory that is not there, at each place where they or
 # what they call ask for some; functions of the RDMA driver and of the connection
 # manager; disks with errors. The module rnbd-faults makes one call fail at a time, and
-# the next in the next round, until there is none left (with --long; else some of
-# them). Each round has to end with an error or without, and soon; and without the
-# fault all works again, at once.
+# the next in the next round: some chosen at random, or with --long one after another
+# until none is left or the time is up, RNBD_FAULTS seconds for each walk. Each round has
+# to end with an error or without, and soon; and without the fault all works again, at
+# once.
 #
 # TAKES: 90 s
 . "$(dirname "$0")/lib.sh"
@@ -39,10 +40,13 @@ module_init()
 	awk '$3 == "do_init_module" {printf "0x%s 1024\n", $1; exit}' /proc/kallsyms
 }
 
-# Sets $failed, whether there was something that failed, and $seen, of how many.
+# Sets $failed, whether there was something that failed, $seen, of how many in this
+# round, and $most, of how many at most.
 disarm()
 {
 	failed=$(< $FAULTS/failed) seen=$(< $FAULTS/seen)
+	# after a fault there may be fewer than there are without
+	[ "$seen" -le "$most" ] || most=$seen
 	cat $FAULTS/where > /run/where
 	echo 0 > $FAULTS/fail
 }
@@ -53,7 +57,7 @@ next()		# new|nth|some
 	case $1 in
 	new) echo new ;;
 	nth) echo $((n + 1)) ;;
-	some) echo $((seen ? RANDOM % seen + 1 : 1000000)) ;;
+	some) echo $((most ? RANDOM % most + 1 : 1000000)) ;;
 	esac
 }
 
@@ -78,7 +82,7 @@ declare -A faults_of
 walk()		# name function new|nth|some act settle
 {
 	local end=$((SECONDS + limit * ${RNBD_SLOW:-1})) name=$1 function=$2
-	local n=0 seen=0 failed=1 worst=0 mine=0
+	local n=0 seen=0 most=0 failed=1 worst=0 mine=0
 
 	echo "$function" > $FAULTS/function || { not_ok "$name: no $function"; return; }
 	# by chance it may be such that do not fail, in ib_drain_qp()
@@ -90,16 +94,16 @@ walk()		# name function new|nth|some act settle
 		fi
 		n=$((n + 1)) mine=$((mine + failed))
 		# nothing that could fail, or nothing left of it
-		[ "$failed" != 0 ] || { [ "$3" = some ] && [ "$seen" != 0 ]; } || break
+		[ "$failed" != 0 ] || { [ "$3" = some ] && [ $most != 0 ]; } || break
 	done
 	ok "$name"
 	faults_of[$function]=$((${faults_of[$function]:-0} + mine))
-	echo "# $mine faults of $seen calls$([ "$failed" = 0 ] || echo ', not all'); $worst s at most"
+	echo "# $mine faults, $most calls$([ "$failed" = 0 ] || echo ', not all'); $worst s at most"
 }
 
 # How long a walk may take, and what fails in it: some calls; or one with each stack, or
 # each call.
-limit=$(rounds 1 600)
+limit=${RNBD_FAULTS:-$(rounds 1 120)}
 each=$(rounds some nth)
 place=$(rounds some new)
 

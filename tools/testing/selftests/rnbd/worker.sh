@@ -94,9 +94,9 @@ while take; do
 	[ $status = 0 ] && ! grep -q '^not ok' "$tap" || over=1
 	[ -n "$over" ] || tidy
 	state > "$scratch/after"
-	# what comes of a test after its end is the test's, too
-	dmesg -c > "$scratch/dmesg"
-	cat "$scratch/dmesg" >> "$share/$name.console"
+	# what comes of a test after its own look at the log is the test's, too
+	dmesg -c >> "$share/$name.console"
+	sed "1,/rnbd: $name ends\$/d" "$share/$name.console" > "$scratch/dmesg"
 	if [ -z "$over" ] && grep -E "$log_bad" "$scratch/dmesg" > "$scratch/bad"; then
 		echo "not ok 1 - nothing bad in the kernel log afterwards" >> "$tap"
 		sed 's/^/#   /' "$scratch/bad" >> "$tap"
