@@ -122,9 +122,12 @@ static int rnbd_srv_open(struct rnbd_srv_sess *sess, struct rtrs_srv_op *op,
 	trace_process_msg_open(sess, msg);
 	err = rnbd_srv_dev_open(sess, msg, &lim);
 	if (err) {
-		pr_info_ratelimited("%s: could not open %*pE: %pe\n", sess->name,
-				    (int)strlen(msg->dev_name), msg->dev_name,
-				    ERR_PTR(err));
+		/* a limit has had its line */
+		if (err != -EUSERS)
+			pr_info_ratelimited("%s: could not open %*pE: %pe\n",
+					    sess->name,
+					    (int)strlen(msg->dev_name),
+					    msg->dev_name, ERR_PTR(err));
 		rtrs_srv_respond(op, err, 0);
 		return 0;
 	}

@@ -362,6 +362,25 @@ void rtrs_srv_chunks_unmap(struct rtrs_srv_path *path)
 	path->rsp = NULL;
 }
 
+static void rtrs_srv_free_buf(struct rtrs_srv_path *path, void *buf,
+			      unsigned int order)
+{
+	__free_pages(virt_to_page(buf), order);
+	rtrs_srv_limit_give(path, PAGE_SIZE << order);
+}
+
+static void *rtrs_srv_alloc_buf(struct rtrs_srv_path *path, unsigned int order)
+{
+	void *buf;
+
+	if (!rtrs_srv_limit_try(path, PAGE_SIZE << order))
+		return NULL;
+	buf = rtrs_srv_alloc_pages(path->dev, order, GFP_NOWAIT);
+	if (!buf)
+		rtrs_srv_limit_give(path, PAGE_SIZE << order);
+	return buf;
+}
+
 /**
  * rtrs_srv_chunk_free() - free the memory of an operation
  * @op: the operation, which is over; its memory is off the device
@@ -370,11 +389,13 @@ void rtrs_srv_chunks_unmap(struct rtrs_srv_path *path)
  */
 void rtrs_srv_chunk_free(struct rtrs_srv_op *op)
 {
-	if (op->chunk)
+	if (op->chunk) {
 		__free_pages(virt_to_page(op->chunk),
 			     get_order(rtrs_srv_conf.chunk_size));
+		rtrs_srv_limit_give(op->path, rtrs_srv_conf.chunk_size);
+	}
 	if (op->buf)
-		__free_pages(virt_to_page(op->buf), op->buf_order);
+		rtrs_srv_free_buf(op->path, op->buf, op->buf_order);
 }
 
 /**
@@ -396,18 +417,18 @@ int rtrs_srv_read_buf(struct rtrs_srv_op *op, size_t len)
 
 	if (op->buf && order <= op->buf_order)
 		return 0;
-	buf = rtrs_srv_alloc_pages(dev, order, GFP_NOWAIT);
+	buf = rtrs_srv_alloc_buf(op->path, order);
 	if (!buf)
 		return -ENOMEM;
 	dma = ib_dma_map_single(dev, buf, PAGE_SIZE << order, DMA_TO_DEVICE);
 	if (ib_dma_mapping_error(dev, dma)) {
-		__free_pages(virt_to_page(buf), order);
+		rtrs_srv_free_buf(op->path, buf, order);
 		return -ENOMEM;
 	}
 	if (op->buf) {
 		ib_dma_unmap_single(dev, op->buf_dma,
 				    PAGE_SIZE << op->buf_order, DMA_TO_DEVICE);
-		__free_pages(virt_to_page(op->buf), op->buf_order);
+		rtrs_srv_free_buf(op->path, op->buf, op->buf_order);
 	}
 	op->buf = buf;
 	op->buf_dma = dma;

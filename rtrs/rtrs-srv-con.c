@@ -31,6 +31,10 @@
 #define RTRS_SRV_OP_SENDS	3	/* data, invalidation, answer */
 #define RTRS_SRV_OP_SENDS_INV	4	/* and the registration of its chunk */
 
+/* Bytes of an entry of a queue, and its completion, with common drivers. */
+#define RTRS_SRV_SEND_MEMORY	(256 + 64)
+#define RTRS_SRV_RECV_MEMORY	(64 + 64)
+
 /**
  * rtrs_srv_con_failed() - a work request of a connection has failed
  * @con: the connection
@@ -185,6 +189,12 @@ int rtrs_srv_con_post_recvs(struct rtrs_srv_con *con)
 	return err;
 }
 
+static u32 rtrs_srv_op_sends(void)
+{
+	return rtrs_srv_conf.always_invalidate ? RTRS_SRV_OP_SENDS_INV :
+						 RTRS_SRV_OP_SENDS;
+}
+
 /*
  * Any connection may be used for all chunks at once. An operation needs its work
  * requests one after the other: what it has posted before has completed when it
@@ -194,15 +204,29 @@ int rtrs_srv_con_post_recvs(struct rtrs_srv_con *con)
 static void rtrs_srv_con_qp_size(const struct rtrs_srv_con *con,
 				 struct rtrs_qp_params *p)
 {
-	u32 sends = rtrs_srv_conf.always_invalidate ? RTRS_SRV_OP_SENDS_INV :
-						      RTRS_SRV_OP_SENDS;
-
-	p->send_wr = con->path->queue_depth * sends;
+	p->send_wr = con->path->queue_depth * rtrs_srv_op_sends();
 	p->recv_wr = con->path->queue_depth;
 	if (con->c.cid == 0) {
 		p->send_wr += RTRS_SERVICE_SENDS;
 		p->recv_wr = RTRS_SRV_SERVICE_RECVS + 1;	/* INFO_REQ */
 	}
+}
+
+/**
+ * rtrs_srv_con_memory() - how much memory the queues of a connection take
+ * @path: its path
+ *
+ * Only the driver knows; this is about it.
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+u64 rtrs_srv_con_memory(const struct rtrs_srv_path *path)
+{
+	u64 entry = rtrs_srv_op_sends() * RTRS_SRV_SEND_MEMORY +
+		    RTRS_SRV_RECV_MEMORY;
+
+	return path->queue_depth * entry;
 }
 
 /* Each queue has one entry more, for draining. */
@@ -308,11 +332,17 @@ static int rtrs_srv_con_accept(struct rtrs_srv_con *con)
 static int rtrs_srv_con_create(struct rtrs_srv_path *path,
 			       struct rdma_cm_id *cm_id, u16 cid)
 {
-	struct rtrs_srv_con *con = kzalloc(sizeof(*con), GFP_KERNEL);
+	struct rtrs_srv_con *con;
 	int err;
 
-	if (!con)
-		return -ENOMEM;
+	err = rtrs_srv_limit_take(path, rtrs_srv_con_memory(path));
+	if (err)
+		return err;
+	con = kzalloc(sizeof(*con), GFP_KERNEL);
+	if (!con) {
+		err = -ENOMEM;
+		goto give;
+	}
 	con->c.cm_id = cm_id;
 	con->c.cid = cid;
 	con->path = path;
@@ -328,11 +358,14 @@ static int rtrs_srv_con_create(struct rtrs_srv_path *path,
 		/* the connection manager destroys its id by itself */
 		rtrs_con_destroy_qp(&con->c);
 		kfree(con);
-		return err;
+		goto give;
 	}
 	path->cons[cid] = con;
 	path->con_cnt++;
 	return 0;
+give:
+	rtrs_srv_limit_give(path, rtrs_srv_con_memory(path));
+	return err;
 }
 
 /**
@@ -345,6 +378,7 @@ static int rtrs_srv_con_create(struct rtrs_srv_path *path,
 void rtrs_srv_con_free(struct rtrs_srv_con *con)
 {
 	rtrs_con_destroy_cm_id(&con->c);
+	rtrs_srv_limit_give(con->path, rtrs_srv_con_memory(con->path));
 	kfree(con);
 }
 

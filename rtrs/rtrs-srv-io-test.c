@@ -88,12 +88,14 @@ static void srv_test_init_path(struct srv_fixture *f)
 }
 
 /* As rtrs_srv_chunk_free() frees it. */
-static void *srv_test_chunk(void)
+static void *srv_test_chunk(struct rtrs_srv_path *path)
 {
 	struct page *page = alloc_pages(GFP_KERNEL | __GFP_COMP | __GFP_ZERO,
 					get_order(rtrs_srv_conf.chunk_size));
 
-	return page ? page_address(page) : NULL;
+	if (!page || !rtrs_srv_limit_try(path, rtrs_srv_conf.chunk_size))
+		return NULL;
+	return page_address(page);
 }
 
 static int srv_test_init(struct kunit *test)
@@ -110,7 +112,7 @@ static int srv_test_init(struct kunit *test)
 		return -ENOMEM;
 	test->priv = f;
 	f->path->stats = alloc_percpu(struct rtrs_srv_stats);
-	f->op[0].chunk = srv_test_chunk();
+	f->op[0].chunk = srv_test_chunk(f->path);
 	if (!f->path->stats || !f->op[0].chunk)
 		return -ENOMEM;
 	srv_test_init_path(f);

@@ -4,10 +4,12 @@
  *
  * Whoever can reach the server can connect, and each connection costs it a queue
  * pair, each path the memory of its chunks. So there is an end to how many of them
- * there may be, in all and of one client, and to how many may be coming up: these
- * have shown nothing yet, so they do not count where memory is concerned, which is
- * theirs only when they have introduced themselves. A client is an address, which is
- * what its network vouches for.
+ * there may be, in all and of one client, to how many may be coming up, and to the
+ * memory of all this: that of queues is charged when a connection comes, that of
+ * chunks when the client has introduced itself, that of buffers when reads need them.
+ * Each is given back when it is freed, which may be long after its path has ended, if
+ * a disk hangs: until then it is the client's whose path it was. A client is an
+ * address, the one that our answers go to: it has to be there to get them.
  *
  * A refusal is an answer like any other, and a client that honestly comes too
  * often tries again, as others leave. Limits can be changed at any time, and hold
@@ -17,6 +19,7 @@
 
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/string.h>
 
 #include "rtrs-srv.h"
 
@@ -45,24 +48,27 @@ MODULE_PARM_DESC(max_client_connections,
 static unsigned int max_memory_mb;
 module_param(max_memory_mb, uint, 0644);
 MODULE_PARM_DESC(max_memory_mb,
-		 "MiB for chunks of all paths (default: 0, half of the memory)");
+		 "MiB for all paths (default: 0, half of the memory)");
 
 static unsigned int max_client_memory_mb;
 module_param(max_client_memory_mb, uint, 0644);
 MODULE_PARM_DESC(max_client_memory_mb,
-		 "MiB for chunks of paths from one address (default: 0, half of max_memory_mb)");
+		 "MiB for paths from one address (default: 0, half of max_memory_mb)");
 
-/* Bytes of the chunks of all paths, until they are freed. */
+/* Bytes of all paths: what is charged, and not given back. */
 static atomic64_t rtrs_srv_memory = ATOMIC64_INIT(0);
+
+/* All paths until they are freed, in a session or not. rtrs_srv_mutex */
+static LIST_HEAD(rtrs_srv_paths);
 
 /**
  * struct rtrs_srv_usage - what there is, as far as limits are concerned
  * @sessions: that have a path
  * @half_open: paths that are coming up
  * @client_half_open: those of one client
- * @client_paths: its paths, in any state
+ * @client_paths: its paths, in any state but CLOSED
  * @client_cons: the connections that these have, or are to have
- * @client_memory: bytes of their chunks
+ * @client_memory: bytes of its paths, CLOSED ones too
  */
 struct rtrs_srv_usage {
 	unsigned int	sessions;
@@ -75,30 +81,30 @@ struct rtrs_srv_usage {
 
 static void rtrs_srv_count_path(struct rtrs_srv_usage *u,
 				const struct rtrs_srv_path *path,
-				const char *client)
+				const union ib_gid *client)
 {
-	bool mine = !strcmp(path->src, client);
-	bool half_open = READ_ONCE(path->state) == RTRS_SRV_PATH_CONNECTING;
+	unsigned int state = READ_ONCE(path->state);
+	bool half_open = state == RTRS_SRV_PATH_CONNECTING;
 
 	u->half_open += half_open;
-	if (!mine)
+	if (memcmp(&path->client, client, sizeof(*client)))
 		return;
 	u->client_half_open += half_open;
+	u->client_memory += atomic64_read(&path->memory);
+	if (state == RTRS_SRV_PATH_CLOSED)
+		return;
 	u->client_paths++;
 	u->client_cons += path->con_num;
-	u->client_memory += path->memory;
 }
 
-static void rtrs_srv_count_usage(struct rtrs_srv_usage *u, const char *client)
+static void rtrs_srv_count_usage(struct rtrs_srv_usage *u,
+				 const union ib_gid *client)
 {
 	const struct rtrs_srv_path *path;
-	const struct rtrs_srv_sess *sess;
 
-	list_for_each_entry(sess, &rtrs_srv_sessions, entry) {
-		u->sessions++;
-		list_for_each_entry(path, &sess->paths, entry)
-			rtrs_srv_count_path(u, path, client);
-	}
+	u->sessions = list_count_nodes(&rtrs_srv_sessions);
+	list_for_each_entry(path, &rtrs_srv_paths, limit_entry)
+		rtrs_srv_count_path(u, path, client);
 }
 
 static int rtrs_srv_limit(const struct rtrs_srv_path *path, const char *name,
@@ -125,16 +131,17 @@ static u64 rtrs_srv_max_client_memory(void)
 	return mb ? (u64)mb << 20 : rtrs_srv_max_memory() >> 1;
 }
 
+/* What a path takes that is there, but for the buffers of reads. */
 static u64 rtrs_srv_path_memory(const struct rtrs_srv_path *path)
 {
-	return (u64)path->queue_depth * rtrs_srv_conf.chunk_size;
+	return (u64)path->queue_depth * rtrs_srv_conf.chunk_size +
+	       path->con_num * rtrs_srv_con_memory(path);
 }
 
 static int rtrs_srv_limit_check_memory(const struct rtrs_srv_path *path,
-				       const struct rtrs_srv_usage *u)
+				       const struct rtrs_srv_usage *u,
+				       u64 bytes)
 {
-	u64 bytes = rtrs_srv_path_memory(path);
-
 	return rtrs_srv_limit(path, "max_memory_mb",
 			      (atomic64_read(&rtrs_srv_memory) + bytes) >> 20,
 			      rtrs_srv_max_memory() >> 20) ?:
@@ -144,7 +151,7 @@ static int rtrs_srv_limit_check_memory(const struct rtrs_srv_path *path,
 }
 
 /**
- * rtrs_srv_limit_admit() - may there be one more path?
+ * rtrs_srv_limit_check() - may there be one more path?
  * @path: the path, which knows its client, its connections and chunks, and is not
  *	part of a session yet
  * @new_sess: with it comes a session
@@ -152,12 +159,12 @@ static int rtrs_srv_limit_check_memory(const struct rtrs_srv_path *path,
  * Context: process, under rtrs_srv_mutex.
  * Return: 0; or -EUSERS, with a line in the log.
  */
-int rtrs_srv_limit_admit(const struct rtrs_srv_path *path, bool new_sess)
+int rtrs_srv_limit_check(const struct rtrs_srv_path *path, bool new_sess)
 {
 	struct rtrs_srv_usage u = {};
 
 	lockdep_assert_held(&rtrs_srv_mutex);
-	rtrs_srv_count_usage(&u, path->src);
+	rtrs_srv_count_usage(&u, &path->client);
 	return rtrs_srv_limit(path, "max_sessions", u.sessions + new_sess,
 			      max_sessions) ?:
 	       rtrs_srv_limit(path, "max_half_open", u.half_open + 1,
@@ -169,40 +176,106 @@ int rtrs_srv_limit_admit(const struct rtrs_srv_path *path, bool new_sess)
 	       rtrs_srv_limit(path, "max_client_connections",
 			      u.client_cons + path->con_num,
 			      max_client_connections) ?:
-	       rtrs_srv_limit_check_memory(path, &u);
+	       rtrs_srv_limit_check_memory(path, &u,
+					   rtrs_srv_path_memory(path));
 }
 
 /**
- * rtrs_srv_limit_take_memory() - may a path have its chunks?
- * @path: the path, part of a session
+ * rtrs_srv_limit_enter() - count a path from now on
+ * @path: the path
  *
  * Context: process, under rtrs_srv_mutex.
- * Return: 0, to be followed by rtrs_srv_limit_give_memory(); or -EUSERS, with a line
- * in the log.
  */
-int rtrs_srv_limit_take_memory(struct rtrs_srv_path *path)
+void rtrs_srv_limit_enter(struct rtrs_srv_path *path)
+{
+	lockdep_assert_held(&rtrs_srv_mutex);
+	list_add_tail(&path->limit_entry, &rtrs_srv_paths);
+}
+
+/**
+ * rtrs_srv_limit_leave() - a path is about to be freed
+ * @path: the path, which has been counted; what it still owes is given back
+ *
+ * Context: process, under rtrs_srv_mutex.
+ */
+void rtrs_srv_limit_leave(struct rtrs_srv_path *path)
+{
+	lockdep_assert_held(&rtrs_srv_mutex);
+	list_del(&path->limit_entry);
+	rtrs_srv_limit_give(path, atomic64_read(&path->memory));
+}
+
+static void rtrs_srv_limit_charge(struct rtrs_srv_path *path, u64 bytes)
+{
+	atomic64_add(bytes, &path->memory);
+	atomic64_add(bytes, &rtrs_srv_memory);
+}
+
+/**
+ * rtrs_srv_limit_take() - may a path have so much more memory?
+ * @path: the path, which is counted
+ * @bytes: how much
+ *
+ * Context: process, under rtrs_srv_mutex.
+ * Return: 0, to be followed by rtrs_srv_limit_give(); or -EUSERS, with a line in the
+ * log.
+ */
+int rtrs_srv_limit_take(struct rtrs_srv_path *path, u64 bytes)
 {
 	struct rtrs_srv_usage u = {};
 	int err;
 
 	lockdep_assert_held(&rtrs_srv_mutex);
-	rtrs_srv_count_usage(&u, path->src);
-	err = rtrs_srv_limit_check_memory(path, &u);
-	if (err)
-		return err;
-	path->memory = rtrs_srv_path_memory(path);
-	atomic64_add(path->memory, &rtrs_srv_memory);
-	return 0;
+	rtrs_srv_count_usage(&u, &path->client);
+	err = rtrs_srv_limit_check_memory(path, &u, bytes);
+	if (!err)
+		rtrs_srv_limit_charge(path, bytes);
+	return err;
 }
 
 /**
- * rtrs_srv_limit_give_memory() - the chunks of a path are free
- * @path: the path, which may have had none
+ * rtrs_srv_limit_try() - take memory for a buffer that one can do without
+ * @path: the path, which is counted
+ * @bytes: how much
+ *
+ * Only the limit for all is looked at. That for the client counts it when the
+ * client wants more of anything else.
+ *
+ * Context: any.
+ * Return: true, to be followed by rtrs_srv_limit_give(), or false.
+ */
+bool rtrs_srv_limit_try(struct rtrs_srv_path *path, u64 bytes)
+{
+	if (atomic64_read(&rtrs_srv_memory) + bytes > rtrs_srv_max_memory())
+		return false;
+	rtrs_srv_limit_charge(path, bytes);
+	return true;
+}
+
+/**
+ * rtrs_srv_limit_give() - memory of a path has been freed
+ * @path: the path
+ * @bytes: how much
  *
  * Context: any.
  */
-void rtrs_srv_limit_give_memory(struct rtrs_srv_path *path)
+void rtrs_srv_limit_give(struct rtrs_srv_path *path, u64 bytes)
 {
-	atomic64_sub(path->memory, &rtrs_srv_memory);
-	path->memory = 0;
+	atomic64_sub(bytes, &path->memory);
+	atomic64_sub(bytes, &rtrs_srv_memory);
 }
+
+/**
+ * rtrs_srv_limit_exit() - there are no paths any more
+ *
+ * Context: process.
+ */
+void __exit rtrs_srv_limit_exit(void)
+{
+	WARN_ON(!list_empty(&rtrs_srv_paths));
+	WARN_ON(atomic64_read(&rtrs_srv_memory));
+}
+
+#ifdef CONFIG_RTRS_KUNIT_TEST
+#include "rtrs-srv-limit-test.c"
+#endif

@@ -122,7 +122,6 @@ struct rtrs_srv_path *rtrs_srv_path_find(struct rtrs_srv_sess *sess,
 
 static void rtrs_srv_path_free(struct rtrs_srv_path *path)
 {
-	rtrs_srv_limit_give_memory(path);
 	free_percpu(path->stats);
 	kvfree(path->mrs);
 	kvfree(path->privs);
@@ -138,6 +137,8 @@ static void rtrs_srv_path_free_work(struct work_struct *work)
 						  free_work);
 	struct rtrs_srv_sess *sess = path->sess;
 
+	scoped_guard(mutex, &rtrs_srv_mutex)
+		rtrs_srv_limit_leave(path);
 	rtrs_srv_path_free(path);
 	rtrs_srv_sess_put(sess);
 }
@@ -260,7 +261,14 @@ static int rtrs_srv_path_set_name(struct rtrs_srv_path *path, const char *name)
 	guard(mutex)(&rtrs_srv_mutex);
 	err = rtrs_srv_sess_set_name(path->sess, name);
 	path->slots = path->sess->slots;
-	return err ?: rtrs_srv_limit_take_memory(path);
+	return err;
+}
+
+static int rtrs_srv_path_take_memory(struct rtrs_srv_path *path)
+{
+	guard(mutex)(&rtrs_srv_mutex);
+	return rtrs_srv_limit_take(path, (u64)path->queue_depth *
+				   rtrs_srv_conf.chunk_size);
 }
 
 /* May its session have that name? One that is about to end is waited for. */
@@ -291,6 +299,9 @@ static int rtrs_srv_path_establish(struct rtrs_srv_path *path)
 	int err;
 
 	err = rtrs_srv_path_complete(path);
+	if (err)
+		return err;
+	err = rtrs_srv_path_take_memory(path);
 	if (err)
 		return err;
 	err = rtrs_srv_path_introduce(path);
@@ -332,7 +343,9 @@ static void rtrs_srv_path_info_work(struct work_struct *work)
 
 	err = rtrs_srv_path_establish(path);
 	memalloc_noio_restore(flags);
-	if (err)
+	if (err == -EUSERS)
+		rtrs_srv_path_close(path);	/* a limit has had its line */
+	else if (err)
 		rtrs_srv_path_error(path, "cannot establish the path", err);
 	else
 		rtrs_srv_info(path, "path is up, %u connections on %s port %u\n",
@@ -456,6 +469,9 @@ static void rtrs_srv_path_init(struct rtrs_srv_path *path,
 	path->recon_cnt = req->recon_cnt;
 	path->up_by = jiffies + RTRS_SRV_UP_TIMEOUT;
 
+	if (cm_id->route.path_rec)
+		path->client = cm_id->route.path_rec->dgid;
+
 	path->features = offered & (RTRS_FEAT_BOOT_ID | RTRS_FEAT_USER_EVENT);
 	path->event_cqe.done = rtrs_srv_event_done;
 	if (rtrs_srv_conf.always_invalidate) {
@@ -539,7 +555,7 @@ struct rtrs_srv_path *rtrs_srv_path_create(struct rtrs_srv_sess *sess,
 	err = -ECONNRESET;
 	if (sess->path_cnt >= RTRS_MAX_PATHS)
 		goto free;
-	err = rtrs_srv_limit_admit(path, !sess->path_cnt);
+	err = rtrs_srv_limit_check(path, !sess->path_cnt);
 	if (err)
 		goto free;
 	err = -ENOMEM;
@@ -554,6 +570,7 @@ struct rtrs_srv_path *rtrs_srv_path_create(struct rtrs_srv_sess *sess,
 	path->sess = sess;
 	path->user = sess->ctx->ops;
 	rtrs_srv_sess_add_path(sess, path);
+	rtrs_srv_limit_enter(path);
 	return path;
 
 put_device:

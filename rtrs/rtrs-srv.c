@@ -476,6 +476,7 @@ static void __exit rtrs_srv_exit(void)
 {
 	/* all ports are closed, but what closed them may still be returning */
 	destroy_workqueue(rtrs_srv_wq);
+	rtrs_srv_limit_exit();
 	rtrs_srv_sysfs_exit();
 }
 

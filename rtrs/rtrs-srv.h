@@ -317,7 +317,9 @@ struct rtrs_srv_con {
  * @src: address of the client, as text; constant
  * @dst: our address; constant
  * @name: both, and its name in sysfs; constant
- * @memory: bytes of its chunks, as far as limits are concerned; rtrs_srv_mutex
+ * @limit_entry: in the list of all paths that count; rtrs_srv_mutex
+ * @client: who it is counted for: the GID that answers go to; constant
+ * @memory: bytes that it has, as far as limits are concerned
  * @up_by: when it has to be up, in jiffies; constant
  * @con_cnt: connections that were accepted
  * @con_num: connections it has to have; constant
@@ -374,7 +376,9 @@ struct rtrs_srv_path {
 	char			src[RTRS_ADDR_STRLEN];
 	char			dst[RTRS_ADDR_STRLEN];
 	char			name[2 * RTRS_ADDR_STRLEN];
-	u64			memory;
+	struct list_head	limit_entry;
+	union ib_gid		client;
+	atomic64_t		memory;
 	unsigned long		up_by;
 	u16			con_cnt;
 	u16			con_num;
@@ -442,6 +446,7 @@ int rtrs_srv_cm_handler(struct rdma_cm_id *cm_id, struct rdma_cm_event *ev);
 int rtrs_srv_con_post_recvs(struct rtrs_srv_con *con);
 void rtrs_srv_con_failed(struct rtrs_srv_con *con, const struct ib_wc *wc,
 			 const char *what);
+u64 rtrs_srv_con_memory(const struct rtrs_srv_path *path);
 void rtrs_srv_con_free(struct rtrs_srv_con *con);
 void rtrs_srv_event_done(struct ib_cq *cq, struct ib_wc *wc);
 
@@ -471,9 +476,13 @@ void rtrs_srv_op_work(struct work_struct *work);
 void rtrs_srv_io_release(struct rtrs_srv_path *path);
 
 /* rtrs-srv-limit.c */
-int rtrs_srv_limit_admit(const struct rtrs_srv_path *path, bool new_sess);
-int rtrs_srv_limit_take_memory(struct rtrs_srv_path *path);
-void rtrs_srv_limit_give_memory(struct rtrs_srv_path *path);
+int rtrs_srv_limit_check(const struct rtrs_srv_path *path, bool new_sess);
+void rtrs_srv_limit_exit(void);
+void rtrs_srv_limit_enter(struct rtrs_srv_path *path);
+void rtrs_srv_limit_leave(struct rtrs_srv_path *path);
+int rtrs_srv_limit_take(struct rtrs_srv_path *path, u64 bytes);
+bool rtrs_srv_limit_try(struct rtrs_srv_path *path, u64 bytes);
+void rtrs_srv_limit_give(struct rtrs_srv_path *path, u64 bytes);
 
 /* rtrs-srv-sysfs.c */
 int rtrs_srv_sysfs_init(void);

@@ -84,6 +84,34 @@ check 'which ends' unmap_disk "$dev"
 unlimit max_memory_mb
 echo 0 > $limits/max_client_memory_mb
 
+# --- requests that a disk keeps ---------------------------------------------------------
+
+# Sixteen of 128 KiB: two MiB, beside the eight of each session.
+dmsetup create frozen --table '0 32768 linear /dev/ram2 0' || bail 'no device mapper'
+check 'a disk' map_disk two /dev/dm-0 "$(path 1)"
+frozen=$dev
+dmsetup suspend frozen
+run_fio "$frozen" --rw=randwrite --bs=4k --iodepth=16 --io_size=64k > /run/frozen.out 2>&1 &
+fio=$!
+check 'which keeps 16 requests' wait_for 10 eval \
+	'[ "$(awk "{print \$2}" "/sys/block/$frozen/inflight")" = 16 ]'
+check_write 'its client goes' 0 "/sys/block/$frozen/rnbd/unmap_device" force
+wait $fio
+limit max_client_memory_mb 17
+check 'the server has noticed' wait_for 10 eval '! ls $RTRS_SRV | grep -qx two'
+refused max_client_memory_mb map_errno three /dev/ram1 "$(path 1)"
+unlimit max_client_memory_mb
+limit max_client_memory_mb 18
+check 'no more is charged than what the disk keeps' map_disk three /dev/ram1 "$(path 1)"
+check 'the session ends' unmap_disk "$dev"
+unlimit max_client_memory_mb
+dmsetup resume frozen
+limit max_client_memory_mb 17
+check 'nothing, when the requests have ended' wait_for 10 map_disk three /dev/ram1 "$(path 1)"
+check 'the session ends' unmap_disk "$dev"
+unlimit max_client_memory_mb
+check 'the disk is free' wait_for 10 dmsetup remove frozen
+
 # --- a path that is lost comes back when there is room --------------------------------
 
 limit max_half_open 0
