@@ -8,11 +8,8 @@
 #define LIMIT_TEST_PATHS	5
 #define LIMIT_TEST_CONS		3
 
-/* What the machine really serves is out of sight meanwhile. */
 struct limit_fixture {
 	struct rtrs_srv_path	*path[LIMIT_TEST_PATHS];
-	struct list_head	real;
-	u64			memory;
 };
 
 /* The paths that there are, of the clients 1 and 2. */
@@ -42,33 +39,37 @@ static int limit_test_init(struct kunit *test)
 		if (!f->path[i])
 			return -ENOMEM;
 	}
-	INIT_LIST_HEAD(&f->real);
 	test->priv = f;
-	mutex_lock(&rtrs_srv_mutex);
-	list_splice_init(&rtrs_srv_paths, &f->real);
-	f->memory = atomic64_xchg(&rtrs_srv_memory, 0);
-	for (i = 0; i < LIMIT_TEST_PATHS; i++) {
-		struct rtrs_srv_path *path = f->path[i];
-
-		path->con_num = LIMIT_TEST_CONS;
-		path->queue_depth = 8;
-		path->state = limit_test_paths[i].state;
-		path->client.raw[15] = limit_test_paths[i].client;
-		strscpy(path->src, "kunit");
-		rtrs_srv_limit_enter(path);
-		rtrs_srv_limit_charge(path, limit_test_paths[i].memory);
-	}
 	return 0;
 }
 
-static void limit_test_exit(struct kunit *test)
+static void limit_test_enter(struct rtrs_srv_path *path, int i)
 {
-	struct limit_fixture *f = test->priv;
+	path->con_num = LIMIT_TEST_CONS;
+	path->queue_depth = 8;
+	path->state = limit_test_paths[i].state;
+	path->client.raw[15] = limit_test_paths[i].client;
+	strscpy(path->src, "kunit");
+	rtrs_srv_limit_enter(path);
+	rtrs_srv_limit_charge(path, limit_test_paths[i].memory);
+}
 
-	if (!f)
-		return;
-	list_splice_init(&f->real, &rtrs_srv_paths);
-	atomic64_set(&rtrs_srv_memory, f->memory);
+/* While the module is being loaded there are no other paths. */
+static void limit_test_begin(struct limit_fixture *f)
+{
+	int i;
+
+	mutex_lock(&rtrs_srv_mutex);
+	for (i = 0; i < LIMIT_TEST_PATHS; i++)
+		limit_test_enter(f->path[i], i);
+}
+
+static void limit_test_end(struct limit_fixture *f)
+{
+	int i;
+
+	for (i = 0; i < LIMIT_TEST_PATHS; i++)
+		rtrs_srv_limit_leave(f->path[i]);
 	mutex_unlock(&rtrs_srv_mutex);
 }
 
@@ -94,7 +95,9 @@ static void limit_counts_clients(struct kunit *test)
 	union ib_gid client = { .raw[15] = c->client };
 	struct rtrs_srv_usage u = {};
 
+	limit_test_begin(test->priv);
 	rtrs_srv_count_usage(&u, &client);
+	limit_test_end(test->priv);
 	KUNIT_EXPECT_EQ(test, u.half_open, c->want.half_open);
 	KUNIT_EXPECT_EQ(test, u.client_half_open, c->want.client_half_open);
 	KUNIT_EXPECT_EQ(test, u.client_paths, c->want.client_paths);
@@ -131,6 +134,7 @@ static void limit_gives_memory(struct kunit *test)
 	unsigned int all = max_memory_mb, one = max_client_memory_mb;
 	u64 got = c->err ? 0 : c->bytes;
 
+	limit_test_begin(f);
 	max_memory_mb = c->all;
 	max_client_memory_mb = c->one;
 	KUNIT_EXPECT_EQ(test, rtrs_srv_limit_take(f->path[0], c->bytes), c->err);
@@ -139,6 +143,7 @@ static void limit_gives_memory(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic64_read(&f->path[0]->memory), SZ_8M + got);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&rtrs_srv_memory),
 			31 * (u64)SZ_1M + got);
+	limit_test_end(f);
 }
 
 static void limit_gives_buffers(struct kunit *test)
@@ -146,22 +151,23 @@ static void limit_gives_buffers(struct kunit *test)
 	struct limit_fixture *f = test->priv;
 	unsigned int all = max_memory_mb;
 
+	limit_test_begin(f);
 	max_memory_mb = 32;
 	KUNIT_EXPECT_TRUE(test, rtrs_srv_limit_try(f->path[0], SZ_1M));
 	KUNIT_EXPECT_FALSE(test, rtrs_srv_limit_try(f->path[0], 1));
 	rtrs_srv_limit_give(f->path[0], SZ_64K);
 	KUNIT_EXPECT_TRUE(test, rtrs_srv_limit_try(f->path[1], SZ_64K));
 	max_memory_mb = all;
+	limit_test_end(f);
 }
 
 static void limit_keeps_nothing(struct kunit *test)
 {
 	struct limit_fixture *f = test->priv;
-	int i;
 
+	limit_test_begin(f);
 	rtrs_srv_limit_give(f->path[0], SZ_4M);
-	for (i = 0; i < LIMIT_TEST_PATHS; i++)
-		rtrs_srv_limit_leave(f->path[i]);
+	limit_test_end(f);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&rtrs_srv_memory), 0);
 	KUNIT_EXPECT_TRUE(test, list_empty(&rtrs_srv_paths));
 }
@@ -177,7 +183,6 @@ static struct kunit_case rtrs_srv_limit_cases[] = {
 static struct kunit_suite rtrs_srv_limit_suite = {
 	.name		= "rtrs-srv-limit",
 	.init		= limit_test_init,
-	.exit		= limit_test_exit,
 	.test_cases	= rtrs_srv_limit_cases,
 };
 

@@ -154,7 +154,7 @@ iwarp()
 	start=${EPOCHREALTIME/./}
 	check_map_errno 'a client cannot map over it' EOPNOTSUPP \
 		'sessname=iwarp device_path=/dev/ram0 path=ip:10.8.0.1@ip:10.8.0.2'
-	check 'which it says within two seconds' test $((${EPOCHREALTIME/./} - start)) -lt 2000000
+	check 'which it says within two seconds' test $((${EPOCHREALTIME/./} - start)) -lt $((2000000 * ${RNBD_SLOW:-1}))
 	check 'and in the log, once' says_why 1
 	check_map_errno 'also if it chooses the device' EOPNOTSUPP \
 		'sessname=iwarp device_path=/dev/ram0 path=ip:10.8.0.2'
@@ -162,7 +162,7 @@ iwarp()
 	start=${EPOCHREALTIME/./}
 	check 'a server refuses it' eval '! timeout 20 "$PEER/peer-client" --server 10.8.0.2 --source 10.8.0.1 \
 		--dev /dev/ram0 --only "SESS_INFO" > /run/iwarp.tap 2>&1'
-	check 'within two seconds' test $((${EPOCHREALTIME/./} - start)) -lt 2000000
+	check 'within two seconds' test $((${EPOCHREALTIME/./} - start)) -lt $((2000000 * ${RNBD_SLOW:-1}))
 	check 'and says why' says_why 3
 	check 'the device goes' eval 'rdma link delete siw0 && ip link delete iwarp0'
 }
