@@ -481,8 +481,8 @@ static void rtrs_srv_con_reject(struct rdma_cm_id *cm_id, int err)
 	struct rtrs_msg_conn_rsp msg;
 	char src[RTRS_ADDR_STRLEN];
 
-	/* a limit has had its line */
-	if (err != -EUSERS) {
+	/* a limit, or a device that will not do, has had its line */
+	if (err != -EUSERS && err != -EOPNOTSUPP) {
 		rtrs_addr_to_str(&cm_id->route.addr.dst_addr, src, sizeof(src));
 		pr_info_ratelimited("%s: connection refused: %pe\n", src,
 				    ERR_PTR(err));
