@@ -69,6 +69,8 @@ static const struct addr_case addr_cases[] = {
 	{ "ip:10.0.0.1 ",		-EINVAL },
 	{ "ip:10.0.0.1\n",		-EINVAL },
 	{ "ip:10.0.0.1\n10.0.0.2",	-EINVAL },
+	{ "ip:fd09::1\n",		-EINVAL },
+	{ "ip:fd09::1%x\n",		-EINVAL },
 	{ "ip:fd09:::1",		-EINVAL },
 	{ "ip:fd09::1::2",		-EINVAL },
 	{ "ip:fd09:1:2:3:4:5:6",	-EINVAL },

@@ -21,10 +21,12 @@ static int rtrs_ip_parse(const char *str, u16 port,
 	char port_str[6];
 	int err;
 
+	if (strchr(str, '\n'))
+		return -EINVAL;
 	snprintf(port_str, sizeof(port_str), "%u", port);
 	err = inet_pton_with_scope(&init_net, AF_UNSPEC, str, port_str, addr);
-	/* it takes IPv4 up to one of these, and does not look at what follows */
-	if (!err && addr->ss_family == AF_INET && strpbrk(str, ":\n"))
+	/* it takes IPv4 up to a colon, and does not look at what follows */
+	if (!err && addr->ss_family == AF_INET && strchr(str, ':'))
 		return -EINVAL;
 	return err;
 }

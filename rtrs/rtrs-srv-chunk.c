@@ -60,18 +60,25 @@ static int rtrs_srv_chunk_alloc(struct rtrs_srv_op *op)
 	struct ib_device *dev = op->path->dev;
 	u32 size = rtrs_srv_conf.chunk_size;
 	void *chunk;
+	int err;
 
+	err = rtrs_srv_limit_take(op->path, size);
+	if (err)
+		return err;
 	chunk = rtrs_srv_alloc_pages(dev, get_order(size),
 				     GFP_KERNEL | __GFP_RETRY_MAYFAIL);
 	if (!chunk)
-		return -ENOMEM;
+		goto give;
 	op->chunk_dma = ib_dma_map_single(dev, chunk, size, DMA_BIDIRECTIONAL);
-	if (ib_dma_mapping_error(dev, op->chunk_dma)) {
-		__free_pages(virt_to_page(chunk), get_order(size));
-		return -ENOMEM;
-	}
+	if (ib_dma_mapping_error(dev, op->chunk_dma))
+		goto free;
 	op->chunk = chunk;
 	return 0;
+free:
+	__free_pages(virt_to_page(chunk), get_order(size));
+give:
+	rtrs_srv_limit_give(op->path, size);
+	return -ENOMEM;
 }
 
 static int rtrs_srv_ops_alloc(struct rtrs_srv_path *path)
@@ -106,7 +113,8 @@ static int rtrs_srv_ops_alloc(struct rtrs_srv_path *path)
  * What has been allocated when this fails is the path's all the same.
  *
  * Context: process, sleeps.
- * Return: 0, -ENOMEM, or -ECONNABORTED if the path is being closed.
+ * Return: 0, -ENOMEM, -EUSERS if a limit is reached, or -ECONNABORTED if the path is
+ * being closed.
  */
 int rtrs_srv_chunks_alloc(struct rtrs_srv_path *path)
 {

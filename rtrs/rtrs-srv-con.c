@@ -31,9 +31,11 @@
 #define RTRS_SRV_OP_SENDS	3	/* data, invalidation, answer */
 #define RTRS_SRV_OP_SENDS_INV	4	/* and the registration of its chunk */
 
-/* Bytes of an entry of a queue, and its completion, with common drivers. */
-#define RTRS_SRV_SEND_MEMORY	(256 + 64)
-#define RTRS_SRV_RECV_MEMORY	(64 + 64)
+/* Bytes of an entry of a queue, and of a connection, with common drivers. */
+#define RTRS_SRV_SEND_MEMORY	256
+#define RTRS_SRV_RECV_MEMORY	64
+#define RTRS_SRV_CQE_MEMORY	64
+#define RTRS_SRV_CON_MEMORY	SZ_16K
 
 /**
  * rtrs_srv_con_failed() - a work request of a connection has failed
@@ -216,17 +218,21 @@ static void rtrs_srv_con_qp_size(const struct rtrs_srv_con *con,
  * rtrs_srv_con_memory() - how much memory the queues of a connection take
  * @path: its path
  *
- * Only the driver knows; this is about it.
+ * Only the driver knows; this is about it. Queues have one entry more than was asked
+ * for, and are rounded up.
  *
  * Context: any.
  * Return: bytes.
  */
 u64 rtrs_srv_con_memory(const struct rtrs_srv_path *path)
 {
-	u64 entry = rtrs_srv_op_sends() * RTRS_SRV_SEND_MEMORY +
-		    RTRS_SRV_RECV_MEMORY;
+	u64 recvs = path->queue_depth + 1;
+	u64 sends = path->queue_depth * rtrs_srv_op_sends() + 1;
 
-	return path->queue_depth * entry;
+	return RTRS_SRV_CON_MEMORY +
+	       roundup_pow_of_two(sends) * RTRS_SRV_SEND_MEMORY +
+	       roundup_pow_of_two(recvs) * RTRS_SRV_RECV_MEMORY +
+	       roundup_pow_of_two(sends + recvs) * RTRS_SRV_CQE_MEMORY;
 }
 
 /* Each queue has one entry more, for draining. */
@@ -476,13 +482,12 @@ static int rtrs_srv_con_request(struct rtrs_srv_ctx *ctx,
 		      rtrs_srv_con_new_sess(ctx, cm_id, req);
 }
 
-static void rtrs_srv_con_reject(struct rdma_cm_id *cm_id, int err)
+static void rtrs_srv_con_reject(struct rdma_cm_id *cm_id, int err, bool said)
 {
 	struct rtrs_msg_conn_rsp msg;
 	char src[RTRS_ADDR_STRLEN];
 
-	/* a limit, or a device that will not do, has had its line */
-	if (err != -EUSERS && err != -EOPNOTSUPP) {
+	if (!said) {
 		rtrs_addr_to_str(&cm_id->route.addr.dst_addr, src, sizeof(src));
 		pr_info_ratelimited("%s: connection refused: %pe\n", src,
 				    ERR_PTR(err));
@@ -496,20 +501,24 @@ static int rtrs_srv_con_handle_req(struct rdma_cm_id *cm_id,
 {
 	struct rtrs_conn_req req;
 	unsigned int flags;
+	bool said = false;	/* has it had its line in the log? */
 	int err;
 
 	err = rtrs_conn_req_decode(&req, param->private_data,
 				   param->private_data_len);
-	if (!err)
+	if (!err) {
 		err = rtrs_check_device(cm_id);
+		said = err;
+	}
 	if (!err) {
 		/* the client may be on this machine, and wait for us */
 		flags = memalloc_noio_save();
 		err = rtrs_srv_con_request(cm_id->context, cm_id, &req);
 		memalloc_noio_restore(flags);
+		said = err == -EUSERS;
 	}
 	if (err)
-		rtrs_srv_con_reject(cm_id, err);
+		rtrs_srv_con_reject(cm_id, err, said);
 	return err;
 }
 

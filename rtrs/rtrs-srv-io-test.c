@@ -13,6 +13,7 @@
 #define SRV_TEST_USR	264	/* longest user message */
 
 struct srv_fixture {
+	struct rtrs_srv_ctx	ctx;
 	struct rtrs_srv_sess	sess;
 	struct rtrs_srv_path	*path;
 	struct rtrs_srv_slot	slot[SRV_TEST_DEPTH];
@@ -31,6 +32,7 @@ struct srv_fixture {
 	unsigned int		wrs;
 	u32			imm;
 	unsigned int		requests;
+	bool			entered;
 };
 
 static int srv_test_post_send(struct ib_qp *qp, const struct ib_send_wr *wr,
@@ -88,14 +90,26 @@ static void srv_test_init_path(struct srv_fixture *f)
 }
 
 /* As rtrs_srv_chunk_free() frees it. */
-static void *srv_test_chunk(struct rtrs_srv_path *path)
+static void *srv_test_chunk(void)
 {
 	struct page *page = alloc_pages(GFP_KERNEL | __GFP_COMP | __GFP_ZERO,
 					get_order(rtrs_srv_conf.chunk_size));
 
-	if (!page || !rtrs_srv_limit_try(path, rtrs_srv_conf.chunk_size))
-		return NULL;
-	return page_address(page);
+	return page ? page_address(page) : NULL;
+}
+
+/* What it has counts, as that of any path. */
+static int srv_test_enter(struct srv_fixture *f)
+{
+	static const union ib_gid gid;
+
+	f->ctx.ops = &srv_test_ops;
+	f->sess.ctx = &f->ctx;
+	scoped_guard(mutex, &rtrs_srv_mutex)
+		f->entered = !rtrs_srv_limit_enter(f->path, &gid, false);
+	if (!f->entered)
+		return -ENOMEM;
+	return rtrs_srv_limit_take(f->path, rtrs_srv_conf.chunk_size);
 }
 
 static int srv_test_init(struct kunit *test)
@@ -112,10 +126,13 @@ static int srv_test_init(struct kunit *test)
 		return -ENOMEM;
 	test->priv = f;
 	f->path->stats = alloc_percpu(struct rtrs_srv_stats);
-	f->op[0].chunk = srv_test_chunk(f->path);
-	if (!f->path->stats || !f->op[0].chunk)
-		return -ENOMEM;
 	srv_test_init_path(f);
+	if (!f->path->stats || srv_test_enter(f))
+		return -ENOMEM;
+	f->op[0].path = f->path;
+	f->op[0].chunk = srv_test_chunk();
+	if (!f->op[0].chunk)
+		return -ENOMEM;
 	f->dev.ops.post_send = srv_test_post_send;
 	f->qp.device = &f->dev;
 	f->rsp.buf = f->rsps;
@@ -144,7 +161,11 @@ static void srv_test_exit(struct kunit *test)
 	if (!f)
 		return;
 	flush_work(&f->path->close_work);
-	rtrs_srv_chunk_free(&f->op[0]);
+	if (f->op[0].chunk)
+		rtrs_srv_chunk_free(&f->op[0]);
+	if (f->entered)
+		scoped_guard(mutex, &rtrs_srv_mutex)
+			rtrs_srv_limit_leave(f->path);
 	free_percpu(f->path->stats);
 }
 

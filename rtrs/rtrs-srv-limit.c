@@ -6,19 +6,22 @@
  * pair, each path the memory of its chunks. So there is an end to how many of them
  * there may be, in all and of one client, to how many may be coming up, and to the
  * memory of all this: that of queues is charged when a connection comes, that of
- * chunks when the client has introduced itself, that of buffers when reads need them.
- * Each is given back when it is freed, which may be long after its path has ended, if
- * a disk hangs: until then it is the client's whose path it was. A client is an
- * address, the one that our answers go to: it has to be there to get them.
+ * chunks when they are allocated, that of buffers when requests need them. Each is
+ * given back when it is freed, which may be long after its path has ended, if a disk
+ * hangs: until then it is its client's, and its session counts.
+ *
+ * A client is the GID that it has given for answers to go to. That is no more than
+ * the network makes of it: see Documentation/admin-guide/security.rst.
  *
  * A refusal is an answer like any other, and a client that honestly comes too
  * often tries again, as others leave. Limits can be changed at any time, and hold
- * for those who come then.
+ * for what is asked for then.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "rtrs-srv.h"
@@ -55,54 +58,67 @@ module_param(max_client_memory_mb, uint, 0644);
 MODULE_PARM_DESC(max_client_memory_mb,
 		 "MiB for paths from one address (default: 0, half of max_memory_mb)");
 
-/* Bytes of all paths: what is charged, and not given back. */
-static atomic64_t rtrs_srv_memory = ATOMIC64_INIT(0);
+/**
+ * struct rtrs_srv_client - who has paths
+ * @entry: in the list of all
+ * @gid: who it is
+ * @paths: how many paths it has, CLOSED ones too
+ * @memory: bytes that are charged to these
+ *
+ * Lives as long as it has paths; all but @memory belongs to rtrs_srv_mutex.
+ */
+struct rtrs_srv_client {
+	struct list_head	entry;
+	union ib_gid		gid;
+	unsigned int		paths;
+	atomic64_t		memory;
+};
+
+static LIST_HEAD(rtrs_srv_clients);
 
 /* All paths until they are freed, in a session or not. rtrs_srv_mutex */
 static LIST_HEAD(rtrs_srv_paths);
 
+/* Bytes that are charged to all. */
+static atomic64_t rtrs_srv_memory = ATOMIC64_INIT(0);
+
+/* Sessions, from when they are made until they are freed. */
+static atomic_t rtrs_srv_nr_sess = ATOMIC_INIT(0);
+
 /**
  * struct rtrs_srv_usage - what there is, as far as limits are concerned
- * @sessions: that have a path
  * @half_open: paths that are coming up
  * @client_half_open: those of one client
  * @client_paths: its paths, in any state but CLOSED
  * @client_cons: the connections that these have, or are to have
- * @client_memory: bytes of its paths, CLOSED ones too
  */
 struct rtrs_srv_usage {
-	unsigned int	sessions;
 	unsigned int	half_open;
 	unsigned int	client_half_open;
 	unsigned int	client_paths;
 	unsigned int	client_cons;
-	u64		client_memory;
 };
 
 static void rtrs_srv_count_path(struct rtrs_srv_usage *u,
 				const struct rtrs_srv_path *path,
-				const union ib_gid *client)
+				const struct rtrs_srv_client *client)
 {
 	unsigned int state = READ_ONCE(path->state);
 	bool half_open = state == RTRS_SRV_PATH_CONNECTING;
 
 	u->half_open += half_open;
-	if (memcmp(&path->client, client, sizeof(*client)))
+	if (path->client != client || state == RTRS_SRV_PATH_CLOSED)
 		return;
 	u->client_half_open += half_open;
-	u->client_memory += atomic64_read(&path->memory);
-	if (state == RTRS_SRV_PATH_CLOSED)
-		return;
 	u->client_paths++;
 	u->client_cons += path->con_num;
 }
 
 static void rtrs_srv_count_usage(struct rtrs_srv_usage *u,
-				 const union ib_gid *client)
+				 const struct rtrs_srv_client *client)
 {
 	const struct rtrs_srv_path *path;
 
-	u->sessions = list_count_nodes(&rtrs_srv_sessions);
 	list_for_each_entry(path, &rtrs_srv_paths, limit_entry)
 		rtrs_srv_count_path(u, path, client);
 }
@@ -112,9 +128,16 @@ static int rtrs_srv_limit(const struct rtrs_srv_path *path, const char *name,
 {
 	if (wanted <= max)
 		return 0;
-	pr_warn_ratelimited("%s: connection refused, the limit %s=%llu is reached\n",
-			    path->src, name, max);
+	pr_warn_ratelimited("%s: refused, the limit %s=%llu is reached (%pI6c)\n",
+			    path->src, name, max, &path->client->gid);
 	return -EUSERS;
+}
+
+static int rtrs_srv_limit_mb(const struct rtrs_srv_path *path, const char *name,
+			     u64 wanted, u64 max)
+{
+	return wanted <= max ? 0 :
+	       rtrs_srv_limit(path, name, U64_MAX, max >> 20);
 }
 
 static u64 rtrs_srv_max_memory(void)
@@ -131,41 +154,43 @@ static u64 rtrs_srv_max_client_memory(void)
 	return mb ? (u64)mb << 20 : rtrs_srv_max_memory() >> 1;
 }
 
-/* What a path takes that is there, but for the buffers of reads. */
+/* What a path has besides connections, chunks and buffers, until it is freed. */
+static u64 rtrs_srv_fixed_memory(const struct rtrs_srv_path *path)
+{
+	const struct rtrs_srv_ops *user = path->sess->ctx->ops;
+
+	return path->queue_depth * (u64)(sizeof(struct rtrs_srv_op) +
+					 sizeof(struct rtrs_srv_slot) +
+					 user->max_msg_len + user->op_size);
+}
+
+/* What a path takes that is up, but for the buffers of requests. */
 static u64 rtrs_srv_path_memory(const struct rtrs_srv_path *path)
 {
 	return (u64)path->queue_depth * rtrs_srv_conf.chunk_size +
-	       path->con_num * rtrs_srv_con_memory(path);
+	       path->con_num * rtrs_srv_con_memory(path) +
+	       rtrs_srv_fixed_memory(path);
 }
 
-static int rtrs_srv_limit_check_memory(const struct rtrs_srv_path *path,
-				       const struct rtrs_srv_usage *u,
-				       u64 bytes)
+static int rtrs_srv_check_memory(const struct rtrs_srv_path *path)
 {
-	return rtrs_srv_limit(path, "max_memory_mb",
-			      (atomic64_read(&rtrs_srv_memory) + bytes) >> 20,
-			      rtrs_srv_max_memory() >> 20) ?:
-	       rtrs_srv_limit(path, "max_client_memory_mb",
-			      (u->client_memory + bytes) >> 20,
-			      rtrs_srv_max_client_memory() >> 20);
+	u64 bytes = rtrs_srv_path_memory(path);
+
+	return rtrs_srv_limit_mb(path, "max_memory_mb",
+				 atomic64_read(&rtrs_srv_memory) + bytes,
+				 rtrs_srv_max_memory()) ?:
+	       rtrs_srv_limit_mb(path, "max_client_memory_mb",
+				 atomic64_read(&path->client->memory) + bytes,
+				 rtrs_srv_max_client_memory());
 }
 
-/**
- * rtrs_srv_limit_check() - may there be one more path?
- * @path: the path, which knows its client, its connections and chunks, and is not
- *	part of a session yet
- * @new_sess: with it comes a session
- *
- * Context: process, under rtrs_srv_mutex.
- * Return: 0; or -EUSERS, with a line in the log.
- */
-int rtrs_srv_limit_check(const struct rtrs_srv_path *path, bool new_sess)
+static int rtrs_srv_check(const struct rtrs_srv_path *path, bool new_sess)
 {
 	struct rtrs_srv_usage u = {};
 
-	lockdep_assert_held(&rtrs_srv_mutex);
-	rtrs_srv_count_usage(&u, &path->client);
-	return rtrs_srv_limit(path, "max_sessions", u.sessions + new_sess,
+	rtrs_srv_count_usage(&u, path->client);
+	return rtrs_srv_limit(path, "max_sessions",
+			      new_sess ? atomic_read(&rtrs_srv_nr_sess) : 0,
 			      max_sessions) ?:
 	       rtrs_srv_limit(path, "max_half_open", u.half_open + 1,
 			      max_half_open) ?:
@@ -176,80 +201,137 @@ int rtrs_srv_limit_check(const struct rtrs_srv_path *path, bool new_sess)
 	       rtrs_srv_limit(path, "max_client_connections",
 			      u.client_cons + path->con_num,
 			      max_client_connections) ?:
-	       rtrs_srv_limit_check_memory(path, &u,
-					   rtrs_srv_path_memory(path));
+	       rtrs_srv_check_memory(path);
+}
+
+static struct rtrs_srv_client *rtrs_srv_client_get(const union ib_gid *gid)
+{
+	struct rtrs_srv_client *client;
+
+	list_for_each_entry(client, &rtrs_srv_clients, entry)
+		if (!memcmp(&client->gid, gid, sizeof(*gid))) {
+			client->paths++;
+			return client;
+		}
+	client = kzalloc(sizeof(*client), GFP_KERNEL);
+	if (!client)
+		return NULL;
+	client->gid = *gid;
+	client->paths = 1;
+	list_add_tail(&client->entry, &rtrs_srv_clients);
+	return client;
+}
+
+static void rtrs_srv_client_put(struct rtrs_srv_client *client)
+{
+	if (--client->paths)
+		return;
+	WARN_ON_ONCE(atomic64_read(&client->memory));
+	list_del(&client->entry);
+	kfree(client);
+}
+
+static void rtrs_srv_charge(struct rtrs_srv_path *path, s64 bytes)
+{
+	atomic64_add(bytes, &path->memory);
+	atomic64_add(bytes, &path->client->memory);
+	atomic64_add(bytes, &rtrs_srv_memory);
 }
 
 /**
- * rtrs_srv_limit_enter() - count a path from now on
- * @path: the path
+ * rtrs_srv_limit_enter() - may there be one more path?
+ * @path: the path, which knows its connections, chunks and session, and is not part
+ *	of that yet
+ * @gid: its client
+ * @new_sess: the session comes with it
  *
  * Context: process, under rtrs_srv_mutex.
+ * Return: 0, to be followed by rtrs_srv_limit_leave(); -EUSERS, with a line in the
+ * log; or -ENOMEM.
  */
-void rtrs_srv_limit_enter(struct rtrs_srv_path *path)
+int rtrs_srv_limit_enter(struct rtrs_srv_path *path, const union ib_gid *gid,
+			 bool new_sess)
 {
+	int err;
+
 	lockdep_assert_held(&rtrs_srv_mutex);
+	path->client = rtrs_srv_client_get(gid);
+	if (!path->client)
+		return -ENOMEM;
+	err = rtrs_srv_check(path, new_sess);
+	if (err) {
+		rtrs_srv_client_put(path->client);
+		return err;
+	}
 	list_add_tail(&path->limit_entry, &rtrs_srv_paths);
+	rtrs_srv_charge(path, rtrs_srv_fixed_memory(path));
+	return 0;
 }
 
 /**
  * rtrs_srv_limit_leave() - a path is about to be freed
- * @path: the path, which has been counted; what it still owes is given back
+ * @path: the path, all of whose memory has been given back
  *
  * Context: process, under rtrs_srv_mutex.
  */
 void rtrs_srv_limit_leave(struct rtrs_srv_path *path)
 {
 	lockdep_assert_held(&rtrs_srv_mutex);
+	rtrs_srv_charge(path, -rtrs_srv_fixed_memory(path));
+	WARN_ON_ONCE(atomic64_read(&path->memory));
 	list_del(&path->limit_entry);
-	rtrs_srv_limit_give(path, atomic64_read(&path->memory));
+	rtrs_srv_client_put(path->client);
 }
 
-static void rtrs_srv_limit_charge(struct rtrs_srv_path *path, u64 bytes)
+/* First taken, then looked at: who comes at the same time sees it. */
+static bool rtrs_srv_over(struct rtrs_srv_path *path, u64 *all, u64 *one)
 {
-	atomic64_add(bytes, &path->memory);
-	atomic64_add(bytes, &rtrs_srv_memory);
+	*all = atomic64_read(&rtrs_srv_memory);
+	*one = atomic64_read(&path->client->memory);
+	return *all > rtrs_srv_max_memory() ||
+	       *one > rtrs_srv_max_client_memory();
 }
 
 /**
- * rtrs_srv_limit_take() - may a path have so much more memory?
- * @path: the path, which is counted
+ * rtrs_srv_limit_try() - take memory that one can do without
+ * @path: the path
  * @bytes: how much
- *
- * Context: process, under rtrs_srv_mutex.
- * Return: 0, to be followed by rtrs_srv_limit_give(); or -EUSERS, with a line in the
- * log.
- */
-int rtrs_srv_limit_take(struct rtrs_srv_path *path, u64 bytes)
-{
-	struct rtrs_srv_usage u = {};
-	int err;
-
-	lockdep_assert_held(&rtrs_srv_mutex);
-	rtrs_srv_count_usage(&u, &path->client);
-	err = rtrs_srv_limit_check_memory(path, &u, bytes);
-	if (!err)
-		rtrs_srv_limit_charge(path, bytes);
-	return err;
-}
-
-/**
- * rtrs_srv_limit_try() - take memory for a buffer that one can do without
- * @path: the path, which is counted
- * @bytes: how much
- *
- * Only the limit for all is looked at. That for the client counts it when the
- * client wants more of anything else.
  *
  * Context: any.
  * Return: true, to be followed by rtrs_srv_limit_give(), or false.
  */
 bool rtrs_srv_limit_try(struct rtrs_srv_path *path, u64 bytes)
 {
-	if (atomic64_read(&rtrs_srv_memory) + bytes > rtrs_srv_max_memory())
-		return false;
-	rtrs_srv_limit_charge(path, bytes);
-	return true;
+	u64 all, one;
+
+	rtrs_srv_charge(path, bytes);
+	if (!rtrs_srv_over(path, &all, &one))
+		return true;
+	rtrs_srv_limit_give(path, bytes);
+	return false;
+}
+
+/**
+ * rtrs_srv_limit_take() - may a path have so much more memory?
+ * @path: the path
+ * @bytes: how much
+ *
+ * Context: any.
+ * Return: 0, to be followed by rtrs_srv_limit_give(); or -EUSERS, with a line in the
+ * log.
+ */
+int rtrs_srv_limit_take(struct rtrs_srv_path *path, u64 bytes)
+{
+	u64 all, one;
+
+	rtrs_srv_charge(path, bytes);
+	if (!rtrs_srv_over(path, &all, &one))
+		return 0;
+	rtrs_srv_limit_give(path, bytes);
+	return rtrs_srv_limit_mb(path, "max_memory_mb", all,
+				 rtrs_srv_max_memory()) ?:
+	       rtrs_srv_limit_mb(path, "max_client_memory_mb", one,
+				 rtrs_srv_max_client_memory()) ?: -EUSERS;
 }
 
 /**
@@ -261,8 +343,18 @@ bool rtrs_srv_limit_try(struct rtrs_srv_path *path, u64 bytes)
  */
 void rtrs_srv_limit_give(struct rtrs_srv_path *path, u64 bytes)
 {
-	atomic64_sub(bytes, &path->memory);
-	atomic64_sub(bytes, &rtrs_srv_memory);
+	rtrs_srv_charge(path, -bytes);
+}
+
+/**
+ * rtrs_srv_limit_sess() - there is one session more, or less
+ * @by: 1 or -1
+ *
+ * Context: any.
+ */
+void rtrs_srv_limit_sess(int by)
+{
+	atomic_add(by, &rtrs_srv_nr_sess);
 }
 
 /**
@@ -272,8 +364,8 @@ void rtrs_srv_limit_give(struct rtrs_srv_path *path, u64 bytes)
  */
 void __exit rtrs_srv_limit_exit(void)
 {
-	WARN_ON(!list_empty(&rtrs_srv_paths));
-	WARN_ON(atomic64_read(&rtrs_srv_memory));
+	WARN_ON(!list_empty(&rtrs_srv_paths) || !list_empty(&rtrs_srv_clients));
+	WARN_ON(atomic64_read(&rtrs_srv_memory) || atomic_read(&rtrs_srv_nr_sess));
 }
 
 #ifdef CONFIG_RTRS_KUNIT_TEST

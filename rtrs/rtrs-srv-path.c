@@ -264,13 +264,6 @@ static int rtrs_srv_path_set_name(struct rtrs_srv_path *path, const char *name)
 	return err;
 }
 
-static int rtrs_srv_path_take_memory(struct rtrs_srv_path *path)
-{
-	guard(mutex)(&rtrs_srv_mutex);
-	return rtrs_srv_limit_take(path, (u64)path->queue_depth *
-				   rtrs_srv_conf.chunk_size);
-}
-
 /* May its session have that name? One that is about to end is waited for. */
 static int rtrs_srv_path_introduce(struct rtrs_srv_path *path)
 {
@@ -299,9 +292,6 @@ static int rtrs_srv_path_establish(struct rtrs_srv_path *path)
 	int err;
 
 	err = rtrs_srv_path_complete(path);
-	if (err)
-		return err;
-	err = rtrs_srv_path_take_memory(path);
 	if (err)
 		return err;
 	err = rtrs_srv_path_introduce(path);
@@ -469,9 +459,6 @@ static void rtrs_srv_path_init(struct rtrs_srv_path *path,
 	path->recon_cnt = req->recon_cnt;
 	path->up_by = jiffies + RTRS_SRV_UP_TIMEOUT;
 
-	if (cm_id->route.path_rec)
-		path->client = cm_id->route.path_rec->dgid;
-
 	path->features = offered & (RTRS_FEAT_BOOT_ID | RTRS_FEAT_USER_EVENT);
 	path->event_cqe.done = rtrs_srv_event_done;
 	if (rtrs_srv_conf.always_invalidate) {
@@ -506,6 +493,14 @@ static int rtrs_srv_path_check_name(struct rtrs_srv_sess *sess,
 			return READ_ONCE(path->state) == RTRS_SRV_PATH_CLOSING ?
 			       -EBUSY : -EEXIST;
 	return 0;
+}
+
+/* Where answers go. The address in the private data is only what the client says. */
+static const union ib_gid *rtrs_srv_path_client(const struct rdma_cm_id *cm_id)
+{
+	static const union ib_gid unknown;
+
+	return cm_id->route.path_rec ? &cm_id->route.path_rec->dgid : &unknown;
 }
 
 static int rtrs_srv_path_get_device(struct rtrs_srv_path *path)
@@ -546,6 +541,7 @@ struct rtrs_srv_path *rtrs_srv_path_create(struct rtrs_srv_sess *sess,
 	path->con_num = req->cid_num;
 	rtrs_srv_path_init(path, cm_id, req);
 
+	path->sess = sess;
 	path->queue_depth = sess->queue_depth;
 	path->chunk_bits = rtrs_chunk_bits(sess->queue_depth);
 
@@ -555,26 +551,27 @@ struct rtrs_srv_path *rtrs_srv_path_create(struct rtrs_srv_sess *sess,
 	err = -ECONNRESET;
 	if (sess->path_cnt >= RTRS_MAX_PATHS)
 		goto free;
-	err = rtrs_srv_limit_check(path, !sess->path_cnt);
+	err = rtrs_srv_limit_enter(path, rtrs_srv_path_client(cm_id),
+				   !sess->path_cnt);
 	if (err)
 		goto free;
 	err = -ENOMEM;
 	path->stats = alloc_percpu(struct rtrs_srv_stats);
 	if (!path->stats)
-		goto free;
+		goto leave;
 	err = rtrs_srv_path_get_device(path);
 	if (err)
 		goto put_device;
 
 	kref_get(&sess->ref);
-	path->sess = sess;
 	path->user = sess->ctx->ops;
 	rtrs_srv_sess_add_path(sess, path);
-	rtrs_srv_limit_enter(path);
 	return path;
 
 put_device:
 	rtrs_srv_path_put_device(path);
+leave:
+	rtrs_srv_limit_leave(path);
 free:
 	rtrs_srv_path_free(path);
 	return ERR_PTR(err);

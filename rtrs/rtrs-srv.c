@@ -71,6 +71,7 @@ static void rtrs_srv_sess_release(struct kref *ref)
 		destroy_workqueue(sess->io_wq);
 	mutex_destroy(&sess->mutex);
 	kfree(sess);
+	rtrs_srv_limit_sess(-1);
 	rtrs_srv_ctx_put(ctx);
 }
 
@@ -124,6 +125,7 @@ struct rtrs_srv_sess *rtrs_srv_sess_create(struct rtrs_srv_ctx *ctx,
 	if (!sess)
 		return NULL;
 	refcount_inc(&ctx->refs);
+	rtrs_srv_limit_sess(1);
 	sess->ctx = ctx;
 	sess->paths_uuid = *paths_uuid;
 	sess->queue_depth = rtrs_srv_conf.queue_depth;

@@ -143,7 +143,7 @@ struct rtrs_srv_sess {
  * @RTRS_SRV_PATH_CONNECTING: until INFO_RSP is sent
  * @RTRS_SRV_PATH_CONNECTED: carries requests
  * @RTRS_SRV_PATH_CLOSING: its work item is taking it down
- * @RTRS_SRV_PATH_CLOSED: has no connection any more, is in no list
+ * @RTRS_SRV_PATH_CLOSED: has no connection any more, nor is it in a session
  */
 enum rtrs_srv_path_state {
 	RTRS_SRV_PATH_CONNECTING,
@@ -318,7 +318,7 @@ struct rtrs_srv_con {
  * @dst: our address; constant
  * @name: both, and its name in sysfs; constant
  * @limit_entry: in the list of all paths that count; rtrs_srv_mutex
- * @client: who it is counted for: the GID that answers go to; constant
+ * @client: who it is counted for; constant
  * @memory: bytes that it has, as far as limits are concerned
  * @up_by: when it has to be up, in jiffies; constant
  * @con_cnt: connections that were accepted
@@ -377,7 +377,7 @@ struct rtrs_srv_path {
 	char			dst[RTRS_ADDR_STRLEN];
 	char			name[2 * RTRS_ADDR_STRLEN];
 	struct list_head	limit_entry;
-	union ib_gid		client;
+	struct rtrs_srv_client	*client;
 	atomic64_t		memory;
 	unsigned long		up_by;
 	u16			con_cnt;
@@ -476,9 +476,10 @@ void rtrs_srv_op_work(struct work_struct *work);
 void rtrs_srv_io_release(struct rtrs_srv_path *path);
 
 /* rtrs-srv-limit.c */
-int rtrs_srv_limit_check(const struct rtrs_srv_path *path, bool new_sess);
 void rtrs_srv_limit_exit(void);
-void rtrs_srv_limit_enter(struct rtrs_srv_path *path);
+void rtrs_srv_limit_sess(int by);
+int rtrs_srv_limit_enter(struct rtrs_srv_path *path, const union ib_gid *gid,
+			 bool new_sess);
 void rtrs_srv_limit_leave(struct rtrs_srv_path *path);
 int rtrs_srv_limit_take(struct rtrs_srv_path *path, u64 bytes);
 bool rtrs_srv_limit_try(struct rtrs_srv_path *path, u64 bytes);

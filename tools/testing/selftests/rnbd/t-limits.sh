@@ -72,8 +72,8 @@ for l in "max_sessions 1" "max_client_paths 1" "max_client_connections $((2 * co
 done
 check 'the first one has noticed nothing' fio_verify "$first" --bs=4k --iodepth=8 --size=8m \
 	--number_ios=100
-echo 16 > $limits/max_client_memory_mb		# or it would be half of this
-limit max_memory_mb 16
+echo 20 > $limits/max_client_memory_mb		# or it would be half of this
+limit max_memory_mb 20
 # What the last one had may be still on its way back.
 check 'memory for two sessions' wait_for 10 map_disk two /dev/ram1 "$(path 1)"
 second=$dev
@@ -86,7 +86,7 @@ echo 0 > $limits/max_client_memory_mb
 
 # --- requests that a disk keeps ---------------------------------------------------------
 
-# Sixteen of 128 KiB: two MiB, beside the eight of each session.
+# Sixteen of 128 KiB: two MiB, beside the 8.5 or so of each session.
 dmsetup create frozen --table '0 32768 linear /dev/ram2 0' || bail 'no device mapper'
 check 'a disk' map_disk two /dev/dm-0 "$(path 1)"
 frozen=$dev
@@ -97,16 +97,16 @@ check 'which keeps 16 requests' wait_for 10 eval \
 	'[ "$(awk "{print \$2}" "/sys/block/$frozen/inflight")" = 16 ]'
 check_write 'its client goes' 0 "/sys/block/$frozen/rnbd/unmap_device" force
 wait $fio
-limit max_client_memory_mb 17
+limit max_client_memory_mb 18
 check 'the server has noticed' wait_for 10 eval '! ls $RTRS_SRV | grep -qx two'
 refused max_client_memory_mb map_errno three /dev/ram1 "$(path 1)"
 unlimit max_client_memory_mb
-limit max_client_memory_mb 18
+limit max_client_memory_mb 20
 check 'no more is charged than what the disk keeps' map_disk three /dev/ram1 "$(path 1)"
 check 'the session ends' unmap_disk "$dev"
 unlimit max_client_memory_mb
 dmsetup resume frozen
-limit max_client_memory_mb 17
+limit max_client_memory_mb 18
 check 'nothing, when the requests have ended' wait_for 10 map_disk three /dev/ram1 "$(path 1)"
 check 'the session ends' unmap_disk "$dev"
 unlimit max_client_memory_mb
