@@ -163,9 +163,11 @@ static void srv_test_exit(struct kunit *test)
 	flush_work(&f->path->close_work);
 	if (f->op[0].chunk)
 		rtrs_srv_chunk_free(&f->op[0]);
-	if (f->entered)
-		scoped_guard(mutex, &rtrs_srv_mutex)
-			rtrs_srv_limit_leave(f->path);
+	if (f->entered) {
+		f->path->queue_depth = SRV_TEST_DEPTH;
+		guard(mutex)(&rtrs_srv_mutex);
+		rtrs_srv_limit_leave(f->path);
+	}
 	free_percpu(f->path->stats);
 }
 

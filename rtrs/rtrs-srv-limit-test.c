@@ -32,6 +32,7 @@ static const struct {
 static int limit_test_init(struct kunit *test)
 {
 	struct limit_fixture *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	bool others;
 	int i;
 
 	if (!f)
@@ -46,9 +47,10 @@ static int limit_test_init(struct kunit *test)
 	f->sess.ctx = &f->ctx;
 	f->ctx.ops = &limit_test_ops;
 	test->priv = f;
-	/* as when the module is being loaded */
-	guard(mutex)(&rtrs_srv_mutex);
-	if (!list_empty(&rtrs_srv_paths))
+	/* as there may be, when the tests are run again later */
+	scoped_guard(mutex, &rtrs_srv_mutex)
+		others = !list_empty(&rtrs_srv_paths);
+	if (others)
 		kunit_skip(test, "there are other paths");
 	return 0;
 }
