@@ -34,8 +34,8 @@ CONFIG	:= CONFIG_INFINIBAND_RTRS=m CONFIG_INFINIBAND_RTRS_CLIENT=m \
 # KUNIT=1: with the tests in the modules, for a kernel that has CONFIG_KUNIT. It runs
 # them when it loads the modules.
 ifneq ($(KUNIT),)
-TESTS	:= CONFIG_RTRS_KUNIT_TEST CONFIG_RNBD_KUNIT_TEST
-CONFIG	+= $(TESTS:%=%=y) KCFLAGS="$(KCFLAGS) $(TESTS:%=-D%)"
+UNITS	:= CONFIG_RTRS_KUNIT_TEST CONFIG_RNBD_KUNIT_TEST
+CONFIG	+= $(UNITS:%=%=y) KCFLAGS="$(KCFLAGS) $(UNITS:%=-D%)"
 endif
 
 KBUILD	= $(MAKE) -C $(KDIR) M=$(CURDIR) $(CONFIG)
@@ -67,9 +67,21 @@ test-long: rig
 
 # Messages spoiled at random, N of them in each direction: make fuzz N=100000 SEED=1
 fuzz: rig
-	$(MAKE) -s -C tools/testing/selftests/rnbd/peer
-	RNBD_FUZZ=$(or $(N),20000) RNBD_SEED=$(SEED) $(VM)/run --timeout 36000 \
-		tools/testing/selftests/rnbd/fuzz.sh
+	RNBD_FUZZ=$(or $(N),20000) RNBD_SEED=$(SEED) \
+		tools/testing/selftests/rnbd/run.sh --debug --limit 36000 fuzz
+
+# On a kernel that watches itself: make test-debug TESTS="paths stale", or all of them.
+test-debug: rig
+	tools/testing/selftests/rnbd/run.sh --debug $(TESTS)
+
+# The same, with a table of how much of the drivers they run.
+coverage: rig
+	tools/testing/selftests/rnbd/run.sh --coverage $(TESTS)
+
+# Whatever may happen, on two machines: make soak MINUTES=60 SEED=1
+soak: rig
+	RNBD_SOAK=$(or $(MINUTES),60) RNBD_SEED=$(SEED) \
+		tools/testing/selftests/rnbd/run.sh --limit $$(($(or $(MINUTES),60) * 60 + 1200)) soak
 
 bench: rig
 	tools/testing/bench/bench
@@ -91,8 +103,8 @@ check:
 	$(VM)/setup
 	tools/testing/check.sh
 
-.PHONY: modules modules_install clean rig demo test test-long fuzz bench intree test-intree \
-	docs check
+.PHONY: modules modules_install clean rig demo test test-long test-debug coverage fuzz soak bench intree \
+	test-intree docs check
 .DEFAULT_GOAL := modules
 
 endif

@@ -10,8 +10,6 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../.." && pwd)
 cache=$top/tools/testing/.cache/intree
-tarball=/usr/src/linux-source-6.12.tar.xz
-src=$cache/linux-source-6.12
 
 points=0 failed=0
 result()	# name status [file]
@@ -25,11 +23,7 @@ result()	# name status [file]
 }
 
 mkdir -p "$cache" || exit 1
-if [ ! -e "$cache/unpacked" ] || [ "$tarball" -nt "$cache/unpacked" ]; then
-	echo "# unpacking $tarball"
-	rm -rf "$src" && tar -C "$cache" --exclude='drivers/gpu/drm/amd/include/*.h' -xf "$tarball" || exit 1
-	touch "$cache/unpacked"
-fi
+src=$("$top/tools/testing/vm/source") || exit 1
 "$here/intree.sh" "$src" > "$cache/intree.log" 2>&1
 result 'the drivers go into the source' $? || cat "$cache/intree.log"
 

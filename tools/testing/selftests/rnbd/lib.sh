@@ -115,10 +115,11 @@ sleep()		# seconds
 	return 0
 }
 
-# Wait, but not for ever, until a command succeeds.
+# Wait, but not for ever, until a command succeeds. A kernel that watches itself has
+# RNBD_SLOW times as long.
 wait_for()	# seconds command...
 {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * ${RNBD_SLOW:-1}))
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $end ] || return 1
@@ -542,12 +543,36 @@ no_leftovers()
 	return $status
 }
 
+# What nobody points to any more, where the kernel keeps account of that: what is the
+# same at two looks, and older than five seconds.
+kmemleak=/sys/kernel/debug/kmemleak
+nothing_leaked()
+{
+	sleep 6
+	echo scan > $kmemleak
+	echo scan > $kmemleak
+	! grep . $kmemleak
+}
+
+# Which lines of the modules have run since this kernel was booted.
+save_coverage()
+{
+	local to
+
+	to=/run/share/gcov/$(< /proc/sys/kernel/random/boot_id)
+	mkdir -p "$to" && cd /sys/kernel/debug/gcov &&
+		find . -path '*/modules-gcov/*.gcda' -exec cp --parents -t "$to" {} +
+}
+
 finish()
 {
 	awk '$1 ~ "^/dev/rnbd" {print $2}' /proc/mounts | xargs -r umount
 	check 'nothing is mapped any more, or can be unmapped' unmap_all
 	check 'all five modules can be unloaded' unload_all
 	check 'nothing is left in /dev and /sys' no_leftovers
+	[ -z "${RNBD_GCOV:-}" ] || check 'which lines have run' save_coverage
+	# a VM for many tests has its look at its own end
+	[ ! -e $kmemleak ] || [ -d /run/share/todo ] || check 'no memory is lost' nothing_leaked
 	# what comes later, worker.sh looks at
 	echo "rnbd: $test_name ends" > /dev/kmsg
 	check 'nothing bad in the kernel log' log_is_clean

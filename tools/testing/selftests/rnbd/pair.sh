@@ -90,6 +90,7 @@ pair_finish()
 	check 'nothing is mapped any more, or can be unmapped' unmap_all
 	check 'server: the modules can be unloaded' srv unload_all
 	check 'server: nothing bad in its kernel log' srv log_is_clean
+	[ -z "${RNBD_GCOV:-}" ] || check 'server: which lines have run' srv save_coverage
 	touch /run/share/over
 	finish
 }

@@ -4,7 +4,11 @@
 # Run the tests t-*.sh beside this file, in VMs, and put their TAP together. The
 # last line is "N passed, N failed".
 #
-#	run.sh [--long] [--jobs N] [TEST...]	N CPUs of VMs at a time; TEST: map, t-map or t-map.sh
+#	run.sh [--long] [--debug|--coverage] [--jobs N] [--limit SECONDS] [TEST...]
+#
+# N CPUs of VMs at a time, SECONDS for a test; TEST: map, t-map or t-map.sh.
+# --debug: with the kernel that watches itself (debug/build.sh), which takes six times
+# as long, and all the time of a CPU. --coverage: the same, and how much of the drivers has run is shown in the end.
 #
 # Output and kernel messages of each are kept in tools/testing/.cache/results.
 # VMs have one CPU, for a test with "# CPUS: 2" and with --long two. Tests share them, one
@@ -12,7 +16,8 @@
 # options of vm/run, in a comment "# VM: ...", has a VM of its own, and one
 # with "# PAIR: ..." two of them (vm/pair); with --long it gets those in "# VM-LONG: ..."
 # and "# PAIR-LONG: ...", too. "# TAKES: N s" is about how long.
-# One with "# LONG" is only run with --long, or if it is named.
+# One with "# LONG" is only run with --long or --debug, one with "# DEBUG" only with
+# the latter, or if they are named.
 
 set -u
 shopt -s extglob
@@ -23,12 +28,15 @@ results=$top/tools/testing/.cache/results
 
 # Two more than there are CPUs: tests also wait, for time to pass or for each other's
 # end. Not without bound, as each VM wants 2 GiB of memory.
-jobs=$(($(nproc) < 7 ? $(nproc) + 2 : 8)) big=$(nproc)
+jobs=$(($(nproc) < 7 ? $(nproc) + 2 : 8)) big=$(nproc) debug='' limit=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--long) export RNBD_LONG=1; big=$jobs ;;
+	--debug) debug=1 jobs=$big ;;
+	--coverage) debug=1 jobs=$big; export RNBD_GCOV=1 ;;
 	--jobs) jobs=$2 big=$2; shift ;;
-	-*) sed -n '4,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
+	--limit) limit=$2; shift ;;
+	-*) sed -n '4,21s/^# \{0,1\}//p' "$0"; exit 2 ;;
 	*) break ;;
 	esac
 	shift
@@ -38,15 +46,21 @@ for m in rtrs/rtrs-core rtrs/rtrs-client rtrs/rtrs-server rnbd-client rnbd-serve
 	[ -e "$top/$m.ko" ] || { echo "run.sh: no $m.ko; run make first" >&2; exit 2; }
 done
 
+is_tagged()	# tag test
+{
+	grep -q "^# $1$" "$2"
+}
+
 tests=()
-if [ $# = 0 ] && [ -n "${RNBD_LONG:-}" ]; then
-	tests=("$here"/t-*.sh)
-elif [ $# = 0 ]; then
-	mapfile -t tests < <(grep -L '^# LONG$' "$here"/t-*.sh)
-else
-	for t; do
-		t=$(basename "$t" .sh)
-		tests+=("$here/t-${t#t-}.sh")
+for t; do
+	t=$(basename "$t" .sh)
+	tests+=("$here/t-${t#t-}.sh")
+done
+if [ $# = 0 ]; then
+	for t in "$here"/t-*.sh; do
+		! is_tagged DEBUG "$t" || [ -n "$debug" ] || continue
+		! is_tagged LONG "$t" || [ -n "$debug${RNBD_LONG:-}" ] || continue
+		tests+=("$t")
 	done
 fi
 mapfile -t tests < <(printf '%s\n' "${tests[@]}" | awk '!seen[$0]++')
@@ -57,9 +71,12 @@ done
 # Here, since a compiler takes its time in a VM.
 make -s -j"$(nproc)" -C "$here/peer" || exit 2
 
+if [ -n "$debug" ]; then
+	RNBD_VM_OPTIONS=$("$top/tools/testing/debug/build.sh") || exit 2
+	export RNBD_VM_OPTIONS RNBD_VM_MEM=3G RNBD_SLOW=6
+fi
 # Far more than any test takes, unless the host is busy with something else.
-limit=900
-[ -z "${RNBD_LONG:-}" ] || limit=7200
+[ -n "$limit" ] || limit=$((900 * ${RNBD_SLOW:-1} * (${RNBD_LONG:-0} * 7 + 1)))
 
 test_of()	# .../NR-NAME
 {
@@ -94,6 +111,7 @@ run_one()	# test
 	[ $what = PAIR ] || options="--cpus $(cpus_of "$1") $options"
 	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n "s/^# $what-LONG: //p" "$1")"
 	# shellcheck disable=SC2086 # a list
+	[ $run = pair ] || options="--share $queue $options"
 	"$vm/$run" --timeout "$limit" --console "$results/$name.console" \
 		$options "$1" > "$results/$name.tap" 2>&1 < /dev/null
 	status=$?
@@ -203,7 +221,8 @@ rm -rf "$results"/worker* "$results"/queue.*
 # A folder of this run, which a VM that outlives it will not find.
 queue=$(mktemp -d "$results/queue.XXXXXX") || exit 2
 trap 'rm -rf "$queue"' EXIT
-mkdir -p "$queue"/{todo/{1,2},running,done}
+mkdir -p "$queue"/{todo/{1,2},running,done,gcov}
+[ -z "${RNBD_GCOV:-}" ] || export RNBD_GCOV=$queue/gcov
 : > "$results/all.tap"
 echo "TAP version 13"
 pairs=() singles=() left=${#tests[@]}
@@ -332,6 +351,8 @@ fi
 
 failed=$(grep -c '^not ok' "$results/all.tap")
 skipped=$(grep -c '^ok .* # SKIP' "$results/all.tap")
+[ -z "${RNBD_GCOV:-}" ] ||
+	"$top/tools/testing/debug/coverage" "$RNBD_GCOV" "${RNBD_VM_OPTIONS##* }" "$results/missed"
 echo "1..$points"
 [ "$skipped" = 0 ] || echo "# $skipped skipped"
 echo "$((points - failed - skipped)) passed, $failed failed"

@@ -76,7 +76,7 @@ honest_end()	# prefix
 	rm /run/watched
 	wait "$watcher"
 	check "$1: no error and no wrong block for the honest client" fio_end
-	check "$1: it got on in every 5 seconds" test "$(< /run/worst)" -lt 5
+	check "$1: it got on in every 5 seconds" test "$(< /run/worst)" -lt $((5 * ${RNBD_SLOW:-1}))
 	check "$1: its disk can be unmapped" unmap_disk "$honest"
 }
 

@@ -41,7 +41,7 @@ both_up()
 start_io()
 {
 	fio_start "$dev" --bsrange=4k-64k --blockalign=4k --iodepth=8 --size=8m --io_size=1m \
-		--rate_iops=30
+		--rate=1m
 	run_fio "$dev" --rw=randread --bs=4k --iodepth=2 --thinktime=50000 --time_based \
 		--runtime=3600 > /run/reader.out 2>&1 &
 	reader=$!

@@ -30,7 +30,7 @@
 #define SENDS		64u
 #define DATA		8192u	/* of a request, at most */
 #define SECTORS		4096u	/* of the disk, which may have more */
-#define SOON		10000	/* ms that an honest step may take */
+#define SOON		patient(10000)	/* ms that an honest step may take */
 #define ANSWER		100	/* ms to wait for an answer that may not come */
 #define FIRST_ID	0	/* of a device that a session opens */
 #define ALL_WELL	20	/* each so many paths there is one without a fault */
@@ -761,7 +761,7 @@ static void parse_option(int opt, const char *arg)
 		fc.device = arg;
 		break;
 	case OPT_TIME:
-		alarm(strtoul(arg, NULL, 0));
+		alarm(patient(strtoul(arg, NULL, 0)));
 		break;
 	default:
 		fputs(usage, stderr);
@@ -773,7 +773,7 @@ int main(int argc, char **argv)
 {
 	int opt;
 
-	alarm(3600);
+	alarm(patient(3600));
 	fc.seed = fuzz_seed(NULL);
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		parse_option(opt, optarg);

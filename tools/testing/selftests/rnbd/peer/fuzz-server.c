@@ -30,7 +30,7 @@
 
 #define CLOSE_AFTER	400	/* ms after a spoiled message */
 #define HOLD		50	/* ms that an answer is held back at most */
-#define HANGS		60000	/* ms: more than any step of a user takes */
+#define HANGS		patient(60000)	/* ms: more than any step of a user takes */
 #define DEPTH		8u
 #define CHUNK		16384u
 
@@ -98,12 +98,15 @@ static const char usage[] =
 
 /* --- which messages ------------------------------------------------------------- */
 
-/* Counts a message; true if it is to be spoiled, and with what. */
+/*
+ * Counts a message; true if it is to be spoiled, and with what. Few of those that set a
+ * path up are, or there would hardly ever be one that anything is answered on.
+ */
 static bool next_message(struct rng *r, unsigned int kind)
 {
 	rng_start(r, fs.seed, kind, fs.use, fs.nr[kind]++);
 	fs.sent++;
-	if (!rng_percent(r, fs.rate))
+	if (!rng_percent(r, kind == KIND_ANSWER ? fs.rate : fs.rate / 4))
 		return false;
 	fs.spoiled++;
 	return true;
@@ -401,7 +404,7 @@ static int use_once(struct rng *r)
 
 static void use(struct rng *r)
 {
-	unsigned int n = rng_below(r, 24);
+	unsigned int n = rng_below(r, 100);
 
 	while (n--) {
 		if (!use_once(r)) {
@@ -498,7 +501,7 @@ static void parse_option(int opt, const char *arg)
 		mapping.path = arg;
 		break;
 	case OPT_TIME:
-		alarm(strtoul(arg, NULL, 0));
+		alarm(patient(strtoul(arg, NULL, 0)));
 		break;
 	default:
 		fputs(usage, stderr);
@@ -511,7 +514,7 @@ int main(int argc, char **argv)
 	pthread_t thread;
 	int opt;
 
-	alarm(3600);
+	alarm(patient(3600));
 	fs.seed = fuzz_seed(NULL);
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		parse_option(opt, optarg);

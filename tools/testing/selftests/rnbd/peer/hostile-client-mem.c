@@ -515,7 +515,7 @@ static bool modify(struct ibv_qp *qp, enum ibv_qp_state state, int mask)
 		.qp_state = state,
 		.max_rd_atomic = 4,
 	};
-	uint64_t until = now_ms() + 2000;
+	uint64_t until = now_ms() + patient(2000);
 
 	while (ibv_modify_qp(qp, &attr, IBV_QP_STATE | mask))
 		if (now_ms() > until)

@@ -228,7 +228,7 @@ static void t_other_name(void)
 static void t_name_at_once(void)
 {
 	const struct info_case c = { .name = "hostile-at-once" };
-	uint64_t until = now_ms() + 15000;
+	uint64_t until = now_ms() + patient(15000);
 	struct foe f, g;
 
 	if (info_connect(&f, NULL, 0) & info_connect(&g, NULL, 0)) {

@@ -397,7 +397,7 @@ static bool parse_option(int opt)
 		cfg.clt.timeout_ms = atoi(optarg);
 		break;
 	case OPT_TIME:
-		alarm(atoi(optarg));
+		alarm(patient(atoi(optarg)));
 		break;
 	case OPT_LIST:
 		all_cases(list_one);
@@ -422,7 +422,7 @@ int main(int argc, char **argv)
 {
 	int opt;
 
-	alarm(300);
+	alarm(patient(300));
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (!parse_option(opt)) {
 			fputs(usage, stderr);
@@ -433,6 +433,8 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	cfg.clt.timeout_ms = patient(cfg.clt.timeout_ms);
+	cfg.quick_ms = patient(cfg.quick_ms);
 	second_path();
 
 	tap_start();

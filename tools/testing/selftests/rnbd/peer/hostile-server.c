@@ -23,9 +23,9 @@
 #include "report.h"
 
 /* Milliseconds. */
-#define SOON		5000	/* what should happen almost at once */
-#define SOON_SLOW	45000	/* and where a timeout of 30 s has to pass */
-#define HANGS		60000	/* more than any case takes */
+#define SOON		patient(5000)	/* what should happen almost at once */
+#define SOON_SLOW	patient(45000)	/* and where a timeout of 30 s has to pass */
+#define HANGS		patient(60000)	/* more than any case takes */
 
 /* Lines of the kernel's log that a case may cause. */
 #define MAX_LINES	24
@@ -736,7 +736,7 @@ static void parse_option(int opt, const char *arg)
 		list_slow();
 		break;
 	case OPT_TIME:
-		alarm(strtoul(arg, NULL, 0));
+		alarm(patient(strtoul(arg, NULL, 0)));
 		break;
 	default:
 		fputs(usage, stderr);
@@ -748,7 +748,7 @@ int main(int argc, char **argv)
 {
 	int opt;
 
-	alarm(300);
+	alarm(patient(300));
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		parse_option(opt, optarg);
 	honest.sess = "honest-after";

@@ -152,7 +152,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 
-	alarm(seconds);
+	cfg.clt.timeout_ms = patient(cfg.clt.timeout_ms);
+	alarm(patient(seconds));
 	tap_start();
 	for (i = 0; i < replays; i++)
 		run_replay(&cfg, replay[i]);

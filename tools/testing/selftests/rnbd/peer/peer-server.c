@@ -318,7 +318,7 @@ int main(int argc, char **argv)
 	check_config(&srv.cfg);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
-	alarm(seconds);
+	alarm(patient(seconds));
 	tap_start();
 	srv_run(&srv);
 	return tap_finish();

@@ -79,6 +79,13 @@ int tap_finish(void)
 	return failed || !tests;
 }
 
+unsigned int patient(unsigned int limit)
+{
+	const char *slow = getenv("RNBD_SLOW");
+
+	return slow ? limit * atoi(slow) : limit;
+}
+
 uint64_t now_ms(void)
 {
 	struct timespec ts;

@@ -39,6 +39,12 @@ int tap_finish(void);
 /* Milliseconds of a clock that only goes forward. */
 uint64_t now_ms(void);
 
+/*
+ * A time limit, in what unit ever: longer, where the test says with RNBD_SLOW that the
+ * kernel is slow.
+ */
+unsigned int patient(unsigned int limit);
+
 /* Says why on stderr and ends the program: for trouble of our own making. */
 void die(const char *fmt, ...) PRINTF(1, 2) __attribute__((noreturn));
 
