@@ -319,7 +319,7 @@ struct rtrs_srv_con {
  * @name: both, and its name in sysfs; constant
  * @limit_entry: in the list of all paths that count; rtrs_srv_mutex
  * @client: who it is counted for; constant
- * @memory: bytes that it has, as far as limits are concerned
+ * @memory: bytes that it has, as far as limits are concerned; atomic, from any context
  * @up_by: when it has to be up, in jiffies; constant
  * @con_cnt: connections that were accepted
  * @con_num: connections it has to have; constant

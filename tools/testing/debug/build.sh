@@ -52,7 +52,7 @@ progress()
 {
 	local n
 
-	while sleep 20; do
+	while sleep 20 && kill -0 $$ 2>/dev/null; do
 		n=$(find "$kernel" -name '*.o' | wc -l)
 		say "building the kernel: $n objects so far, of about 1750"
 	done

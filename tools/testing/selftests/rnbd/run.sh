@@ -8,7 +8,8 @@
 #
 # N CPUs of VMs at a time, SECONDS for a test; TEST: map, t-map or t-map.sh.
 # --debug: with the kernel that watches itself (debug/build.sh), which takes six times
-# as long, and all the time of a CPU. --coverage: the same, and how much of the drivers has run is shown in the end.
+# as long, and all the time of a CPU. --coverage: the same, and how much of the drivers
+# has run is shown in the end.
 #
 # Output and kernel messages of each are kept in tools/testing/.cache/results.
 # VMs have one CPU, for a test with "# CPUS: 2" and with --long two. Tests share them, one
@@ -36,7 +37,7 @@ while [ $# -gt 0 ]; do
 	--coverage) debug=1 jobs=$big; export RNBD_GCOV=1 ;;
 	--jobs) jobs=$2 big=$2; shift ;;
 	--limit) limit=$2; shift ;;
-	-*) sed -n '4,21s/^# \{0,1\}//p' "$0"; exit 2 ;;
+	-*) sed -n '4,22s/^# \{0,1\}//p' "$0"; exit 2 ;;
 	*) break ;;
 	esac
 	shift
@@ -110,8 +111,8 @@ run_one()	# test
 	options=$(sed -n "s/^# $what: //p" "$1" | tr '\n' ' ')
 	[ $what = PAIR ] || options="--cpus $(cpus_of "$1") $options"
 	[ -z "${RNBD_LONG:-}" ] || options="$options $(sed -n "s/^# $what-LONG: //p" "$1")"
-	# shellcheck disable=SC2086 # a list
 	[ $run = pair ] || options="--share $queue $options"
+	# shellcheck disable=SC2086 # a list
 	"$vm/$run" --timeout "$limit" --console "$results/$name.console" \
 		$options "$1" > "$results/$name.tap" 2>&1 < /dev/null
 	status=$?

@@ -16,6 +16,7 @@
 cd "$(dirname "$0")" || exit 1
 . ./lib.sh > /dev/null		# for what is bad in a log
 here=$PWD share=/run/share mine=/run/share/running/$1
+export RNBD_WORKER=1		# tests leave it to us to look for lost memory
 
 # The next one, if nobody else is faster.
 take()
