@@ -175,6 +175,29 @@ iwarp()
 	check 'and says why' test "$(says_why)" -gt 2
 	check 'the devices go' iwarp_down
 }
+
+# Nor can one without fast registration.
+cannot_register()
+{
+	log | grep -c 'rxe2: no fast memory registration'
+}
+check 'a device that cannot register memory fast' modprobe rnbd-oldhca device=rxe2
+start=${EPOCHREALTIME/./}
+check_map_errno 'a client cannot map over it' EOPNOTSUPP \
+	"sessname=old device_path=/dev/ram0 $(path 2)"
+check 'which it says within two seconds' test $((${EPOCHREALTIME/./} - start)) -lt $((2000000 * ${RNBD_SLOW:-1}))
+is 'and in the log, once' "$(cannot_register)" 1
+check 'the peer can be built' peer_build
+start=${EPOCHREALTIME/./}
+check 'a server refuses it' eval '! "$PEER/peer-client" --server 10.9.2.2 --source 10.9.2.1 \
+	--dev /dev/ram0 --only "OPEN without SESS_INFO" > /run/old.tap 2>&1'
+check 'within two seconds' test $((${EPOCHREALTIME/./} - start)) -lt $((2000000 * ${RNBD_SLOW:-1}))
+check 'with the same errno' grep -q "Operation not supported" /run/old.tap
+is 'and says why, once more' "$(cannot_register)" 2
+check 'it can again' rmmod rnbd-oldhca
+check 'and is used' map_disk old /dev/ram0 "$(path 2)"
+check 'until it is unmapped' unmap_disk "$dev"
+
 if modprobe siw 2> /dev/null; then
 	iwarp
 else
