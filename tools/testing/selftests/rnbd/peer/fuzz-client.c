@@ -101,12 +101,15 @@ static const char usage[] =
 "  --device PATH        what to open there (/dev/fuzz)\n"
 "  --time S             give up after S seconds (3600)\n";
 
-/* Counts a message; true if it is to be spoiled, and with what. */
+/*
+ * Counts a message; true if it is to be spoiled, and with what. Few of those that set a
+ * path up are, or there would hardly ever be one that requests are sent on.
+ */
 static bool next_message(struct rng *r, unsigned int kind)
 {
 	rng_start(r, fc.seed, kind, fc.paths, fc.nr[kind]++);
 	fc.sent++;
-	if (!rng_percent(r, fc.rate))
+	if (!rng_percent(r, kind == KIND_REQUEST ? fc.rate : fc.rate / 4))
 		return false;
 	fc.spoiled++;
 	return true;
@@ -639,36 +642,35 @@ static void spoil_message(struct rng *r, struct request *q)
 				   RAW_SLOT - data);
 }
 
+/* Most often in a way that a path survives, so that it is not the last one there. */
 static void send_spoiled(struct rng *r, struct request *q)
 {
-	switch (rng_below(r, 11)) {
+	switch (rng_below(r, 20)) {
 	case 0:
-	case 1:
-	case 2:
-	case 3:
-		spoil_message(r, q);
-		break;
-	case 4:
 		spoil_imm(r, q);
 		break;
-	case 5:
+	case 1:
 		spoil_place(r, q);
 		break;
-	case 6:
+	case 2:
+	case 3:
 		q->cid = rng_below(r, fc.cids);
 		break;
-	case 7:
+	case 4:
 		send_request(q);
 		break;
-	case 8:
+	case 5:
 		send_request(q);
 		return scribble(r);
-	case 9:
+	case 6:
+	case 7:
 		fc.late = *q;
 		fc.is_late = true;
 		return;
-	default:
+	case 8:
 		return send_other(r, q);
+	default:
+		spoil_message(r, q);
 	}
 	send_request(q);
 }

@@ -9,8 +9,8 @@
  * disk's data does not matter, nor whether anything succeeds: only that all of it
  * ends, and in time.
  *
- * What is spoiled may leave the client waiting, as a server may; so a path with a
- * spoiled message is closed a moment later.
+ * What is spoiled may leave the client waiting, as a server may; so a path with such
+ * a message is closed a moment later.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -290,35 +290,44 @@ static void butt_in(struct rng *r, struct srv *s, const struct op *op)
 	srv_answer(s, op);
 }
 
+/* Half of them are answers that a client can live with, so that its path goes on. */
 static void spoil_answer(struct rng *r, struct srv *s, struct op *op)
 {
 	uint32_t imm = imm_io_rsp(IMM_IO_RSP, op->chunk, op->err);
 
-	switch (rng_below(r, 8)) {
+	switch (rng_below(r, 12)) {
 	case 0:
+	case 1:
 		op->err = rng_below(r, IMM_ERRNO_MAX + 1);
 		break;
-	case 1:
-		return say(r, s, op->conn, spoiled_imm(r, imm));
 	case 2:
-		srv_answer(s, op);
-		return say(r, s, op->conn, imm);
 	case 3:
-		op->conn = any_conn(r, op->path);
-		break;
-	case 4:
 		return hold(s, op);
+	case 4:
 	case 5:
-		spoil_data(r, s, op);
-		return say(r, s, op->conn, imm);
-	case 6:
 		/* what RNBD says; a disk's data would tell nothing */
 		if (op->src && !op->conn->cid)
 			op->src_len = fuzz_bytes(r, op->src, op->src_len,
 						 op->desc.len);
 		break;
-	default:
+	case 6:
+	case 7:
 		return butt_in(r, s, op);
+	case 8:
+		close_soon(op->path);
+		return say(r, s, op->conn, spoiled_imm(r, imm));
+	case 9:
+		close_soon(op->path);
+		srv_answer(s, op);
+		return say(r, s, op->conn, imm);
+	case 10:
+		close_soon(op->path);
+		op->conn = any_conn(r, op->path);
+		break;
+	default:
+		close_soon(op->path);
+		spoil_data(r, s, op);
+		return say(r, s, op->conn, imm);
 	}
 	srv_answer(s, op);
 }
@@ -327,12 +336,10 @@ static bool hook_answer(struct srv *s, struct op *op)
 {
 	struct rng r;
 
-	if (!next_message(&r, KIND_ANSWER)) {
-		srv_answer(s, op);
-	} else {
-		close_soon(op->path);
+	if (next_message(&r, KIND_ANSWER))
 		spoil_answer(&r, s, op);
-	}
+	else
+		srv_answer(s, op);
 	if (op->has_desc && rng_percent(&r, 30))
 		fs.old = op->desc;
 	return true;

@@ -60,7 +60,7 @@ uint64_t rng_extreme(struct rng *r)
 
 unsigned int rng_rate(struct rng *r)
 {
-	static const unsigned int rates[] = { 0, 5, 10, 20, 40, 60 };
+	static const unsigned int rates[] = { 5, 10, 20, 40, 60, 80 };
 
 	return rates[rng_below(r, ARRAY_SIZE(rates))];
 }
