@@ -7,10 +7,12 @@
 asked=0
 
 # Soft RoCE takes a packet that the sender's own queue drops for an error of the
-# queue pair, so that queue has to be long enough for whatever there may be.
-queue()		# N qdisc
+# queue pair, and of the one for management too, which then never works again. So that
+# queue has to be long enough for whatever there may be, and is set up once, before there
+# are packets: while one takes the place of another, packets are dropped.
+queue()		# N
 {
-	tc qdisc replace dev "roce$1" root "${@:2}"
+	tc qdisc replace dev "roce$1" root netem limit 100000
 }
 
 # Both ends: the network devices of both wires, with Soft RoCE on them.
@@ -19,11 +21,11 @@ pair_up()
 	local n host=1
 
 	[ "$RNBD_PAIR" = client ] || host=2
-	modprobe -a virtio_net rdma_rxe virtio_blk || bail 'no network'
+	modprobe -a virtio_net rdma_rxe virtio_blk sch_netem || bail 'no network'
 	wait_for 10 test -e /sys/class/net/eth1
 	for n in 1 2; do
 		ip link set "eth$((n - 1))" name "roce$n" &&
-		ip link set "roce$n" mtu 4200 up && queue "$n" pfifo limit 10000 &&
+		ip link set "roce$n" mtu 4200 up && queue "$n" &&
 		ip addr add "10.9.$n.$host/24" dev "roce$n" &&
 		rdma link add "rxe$n" type rxe netdev "roce$n" || bail "cannot set up wire $n"
 	done
@@ -76,11 +78,8 @@ start_server()
 # Everything that leaves the client over a wire is lost, or late, until "none".
 disturb()	# N netem-options...|none
 {
-	if [ "$2" = none ]; then
-		queue "$1" pfifo limit 10000
-	else
-		queue "$1" netem limit 100000 "${@:2}"
-	fi
+	[ "$2" != none ] || set -- "$1"
+	tc qdisc change dev "roce$1" root netem limit 100000 "${@:2}"
 }
 
 # The server's own log and modules are looked at, too.
