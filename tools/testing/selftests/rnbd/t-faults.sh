@@ -290,6 +290,41 @@ is 'and read' "$(read_errno 0)" 0
 check 'unmap it' unmap_disk "$dev"
 check 'it is free' wait_for 5 dmsetup remove flakey
 
+# A bad block, which a write repairs.
+if modprobe dm_dust 2>/dev/null; then
+	dmsetup create dust --table '0 32768 dust /dev/other 0 4096'
+	dmsetup message dust 0 addbadblock 100
+	dmsetup message dust 0 enable
+	check 'map a disk that has aged' map_disk errors /dev/dm-0
+	is 'a read of its bad block is EIO' "$(read_errno 100)" EIO
+	is 'another is read' "$(read_errno 101)" 0
+	is 'the bad one is written' "$(write_block_errno 100)" 0
+	is 'and read again' "$(read_errno 100)" 0
+	check 'unmap it' unmap_disk "$dev"
+	check 'it is free' wait_for 5 dmsetup remove dust
+else
+	skip 'a read of its bad block is EIO' 'no dm_dust'
+fi
+
+# The kernel's own injection: each request of the disk fails.
+inject=/sys/kernel/debug/fail_make_request
+[ -d /sys/kernel/debug/kprobes ] || mount -t debugfs debugfs /sys/kernel/debug
+if [ -d $inject ]; then
+	check 'map a disk whose requests fail' map_disk errors /dev/other
+	echo 0 > $inject/verbose
+	echo 100 > $inject/probability
+	echo -1 > $inject/times
+	echo 1 > /sys/block/other/make-it-fail
+	is 'a read is EIO' "$(read_errno 0)" EIO
+	is 'a write is EIO' "$(write_block_errno 0)" EIO
+	echo 0 > /sys/block/other/make-it-fail
+	is 'and works again' "$(read_errno 0)" 0
+	echo 0 > $inject/probability
+	check 'unmap it' unmap_disk "$dev"
+else
+	skip 'a disk whose requests fail' 'no fail_make_request'
+fi
+
 # sectors 0x1234 and following
 if modprobe -a sd_mod && modprobe scsi_debug opts=2 dev_size_mb=16 delay=0 2>/dev/null; then
 	scsi=
