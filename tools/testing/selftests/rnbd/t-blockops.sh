@@ -312,8 +312,8 @@ if peer_server_start --secure --sessions 1 --export /dev/ram0 --log /run/peer.lo
 	check 'map: secure erase' map_disk sec /dev/ram0 "$(path 1)" "dest_port=$PEER_PORT"
 	check 'secure erase' blkdiscard -s -f -o 64K -l 128K "/dev/$dev"
 	check 'unmap' unmap_disk "$dev"
-	check 'the server was asked for just that' grep -iE 'secure' /run/peer.log
 	peer_server_end 'secure erase'
+	check 'the server was asked for just that' grep -iE 'secure' /run/peer.log
 else
 	not_ok 'a server with secure erase' "$(cat /run/peer-server.tap)"
 fi
