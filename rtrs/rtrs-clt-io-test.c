@@ -90,6 +90,7 @@ static int io_test_init(struct kunit *test)
 	f->sess.max_msg_len = 264;
 	f->sess.max_io_size = SZ_64K;
 	spin_lock_init(&f->sess.up_lock);
+	init_waitqueue_head(&f->sess.answer_wait);
 	INIT_LIST_HEAD(&f->sess.paths);
 	f->path.sess = &f->sess;
 	f->path.dev = &f->dev;

@@ -191,6 +191,7 @@ static bool rtrs_clt_service_imm_ok(struct rtrs_clt_con *con, __be32 imm)
 		return true;
 	case RTRS_IMM_HB_ACK:
 		rtrs_hb_recv_ack(&con->path->hb);
+		wake_up_all(&con->path->sess->answer_wait);
 		return true;
 	case RTRS_IMM_USER_EVENT:
 		return rtrs_clt_user_event(con->path, rtrs_imm_payload(imm));

@@ -26,6 +26,7 @@ static int path_test_init(struct kunit *test)
 	if (!f)
 		return -ENOMEM;
 	spin_lock_init(&f->sess.up_lock);
+	init_waitqueue_head(&f->sess.answer_wait);
 	spin_lock_init(&f->path.state_lock);
 	init_completion(&f->path.step);
 	INIT_WORK(&f->path.teardown, path_test_teardown);

@@ -109,6 +109,8 @@ bool rtrs_clt_path_error(struct rtrs_clt_path *path)
 	}
 	complete(&path->step);
 	spin_unlock_irqrestore(&path->state_lock, flags);
+	/* neither is waited for any more: for an answer of it, nor for one for it */
+	wake_up_all(&path->sess->answer_wait);
 	return was_up;
 }
 
@@ -277,7 +279,7 @@ static int rtrs_clt_path_set_up(struct rtrs_clt_path *path)
 }
 
 static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
-				  enum rtrs_clt_up *up)
+				  unsigned int asked, enum rtrs_clt_up *up)
 {
 	unsigned long flags;
 	int err;
@@ -285,9 +287,11 @@ static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
 	spin_lock_irqsave(&path->state_lock, flags);
 	err = path->connect_err;
 	if (!err)
-		*up = rtrs_clt_sess_path_up(path);
+		*up = rtrs_clt_sess_path_up(path, asked);
 	if (!err && *up == RTRS_CLT_UP) {
 		path->attempts = 0;
+		/* the first one: nobody has asked yet */
+		path->question = 1;
 		rtrs_hb_start(&path->hb);
 		rtrs_clt_move_locked(path, RTRS_CLT_CONNECTED);
 	}
@@ -295,21 +299,36 @@ static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
 	return err;
 }
 
+/* Do those that are up lead to where this path does? */
+static void rtrs_clt_path_ask(struct rtrs_clt_path *path, unsigned int *asked)
+{
+	struct rtrs_clt_sess *sess = path->sess;
+
+	if (rtrs_clt_sess_ask(path, asked) || READ_ONCE(path->connect_err))
+		return;
+	dev_warn(&sess->dev, "path %s is back, and no other answers: these are given up\n",
+		 kobject_name(&path->kobj));
+	rtrs_clt_sess_drop_links(sess);
+}
+
 /*
  * From here on errors are for the teardown work. A session that has lost its last
  * path gets a new one only when its user knows. Paths to an earlier life of the
- * server are dead, even if they do not know it yet.
+ * server, or of the session on it, are dead, even if they do not know it yet.
  */
 static int rtrs_clt_path_go_live(struct rtrs_clt_path *path)
 {
+	unsigned int asked = 0;
 	enum rtrs_clt_up up;
 	int err;
 
 	for (;;) {
-		err = rtrs_clt_path_try_live(path, &up);
+		err = rtrs_clt_path_try_live(path, asked, &up);
 		if (err || up == RTRS_CLT_UP)
 			return err;
-		if (up == RTRS_CLT_UP_STALE)
+		if (up == RTRS_CLT_UP_UNSURE)
+			rtrs_clt_path_ask(path, &asked);
+		else if (up == RTRS_CLT_UP_STALE)
 			rtrs_clt_sess_drop_links(path->sess);
 		rtrs_clt_sess_link_changed(path->sess);
 	}

@@ -18,6 +18,7 @@ static int sess_test_init(struct kunit *test)
 	if (!f)
 		return -ENOMEM;
 	spin_lock_init(&f->sess.up_lock);
+	init_waitqueue_head(&f->sess.answer_wait);
 	spin_lock_init(&f->path.state_lock);
 	INIT_LIST_HEAD(&f->sess.paths);
 	f->sess.dev.init_name = "kunit";
@@ -218,18 +219,24 @@ struct up_case {
 	bool			says_boot;	/* the server says which it is */
 	u8			boot;		/* which one */
 	u8			known;		/* which one we know */
+	unsigned int		unasked;	/* came up since one was asked */
 	enum rtrs_clt_up	up;
 };
 
 static const struct up_case up_cases[] = {
-	{ "the first",			0, false, true,  1, 0, RTRS_CLT_UP },
-	{ "another",			1, false, true,  1, 1, RTRS_CLT_UP },
-	{ "another, to another server", 1, false, true,  2, 1, RTRS_CLT_UP_STALE },
-	{ "another, to who knows",	1, false, false, 2, 1, RTRS_CLT_UP },
-	{ "the first after a restart",	0, false, true,  2, 1, RTRS_CLT_UP },
-	{ "lost, and nobody knows",	0, true,  true,  1, 1, RTRS_CLT_UP_LOST },
-	{ "lost, another server",	0, true,  true,  2, 1, RTRS_CLT_UP_LOST },
-	{ "lost, to who knows",		0, true,  false, 0, 0, RTRS_CLT_UP_LOST },
+	{ "the first",			0, false, true,  1, 0, 0, RTRS_CLT_UP },
+	{ "another",			1, false, true,  1, 1, 0, RTRS_CLT_UP },
+	{ "another, to another server", 1, false, true,  2, 1, 0, RTRS_CLT_UP_STALE },
+	{ "another, to who knows",	1, false, false, 2, 1, 0, RTRS_CLT_UP },
+	{ "another, and none was asked", 1, false, true, 1, 1, 1, RTRS_CLT_UP_UNSURE },
+	{ "another, and one is new",	2, false, false, 0, 0, 1, RTRS_CLT_UP_UNSURE },
+	{ "another server, not asked",	1, false, true,  2, 1, 1, RTRS_CLT_UP_STALE },
+	{ "the first, as others were",	0, false, true,  1, 1, 3, RTRS_CLT_UP },
+	{ "the first after a restart",	0, false, true,  2, 1, 0, RTRS_CLT_UP },
+	{ "lost, and nobody knows",	0, true,  true,  1, 1, 0, RTRS_CLT_UP_LOST },
+	{ "lost, none was asked",	0, true,  true,  1, 1, 1, RTRS_CLT_UP_LOST },
+	{ "lost, another server",	0, true,  true,  2, 1, 0, RTRS_CLT_UP_LOST },
+	{ "lost, to who knows",		0, true,  false, 0, 0, 0, RTRS_CLT_UP_LOST },
 };
 
 KUNIT_ARRAY_PARAM_DESC(up, up_cases, name);
@@ -241,12 +248,15 @@ static void up_is_a_path_to_the_server_that_is_known(struct kunit *test)
 	bool up = c->up == RTRS_CLT_UP;
 
 	f->sess.nr_up = c->nr_up;
+	f->sess.ups = 5;
 	f->sess.lost = c->lost;
 	f->sess.boot_id.b[0] = c->known;
 	f->path.rsp.boot_id.b[0] = c->boot;
 	f->path.rsp.features = c->says_boot ? RTRS_FEAT_BOOT_ID : 0;
-	KUNIT_EXPECT_EQ(test, rtrs_clt_sess_path_up(&f->path), c->up);
+	KUNIT_EXPECT_EQ(test, rtrs_clt_sess_path_up(&f->path, 5 - c->unasked),
+			c->up);
 	KUNIT_EXPECT_EQ(test, f->sess.nr_up, c->nr_up + up);
+	KUNIT_EXPECT_EQ(test, f->sess.ups, 5U + up);
 	KUNIT_EXPECT_EQ(test, f->sess.boot_id.b[0],
 			up && c->says_boot ? c->boot : c->known);
 }

@@ -23,6 +23,9 @@
 
 #define RTRS_CLT_PERMIT_TIMEOUT_MS 30000
 
+/* How long a path has to answer that it is asked whether it is still there. */
+#define RTRS_CLT_ASK_MS		2000
+
 /*
  * Takes down paths that failed. It must make progress while memory is
  * reclaimed: failing over is how dirty pages get out.
@@ -144,13 +147,16 @@ static bool rtrs_clt_sess_same_boot(const struct rtrs_clt_path *path)
 /**
  * rtrs_clt_sess_path_up() - may a path become connected now?
  * @path: the path; the caller holds its state_lock
+ * @asked: what rtrs_clt_sess_ask() has set, or 0
  *
  * Context: any.
  * Return: %RTRS_CLT_UP, and it is counted; %RTRS_CLT_UP_LOST if the user has to be
  * told first that the session was lost: rtrs_clt_sess_link_changed();
- * %RTRS_CLT_UP_STALE if those that are up lead to another life of the server.
+ * %RTRS_CLT_UP_STALE if those that are up lead to another life of the server;
+ * %RTRS_CLT_UP_UNSURE if one has come up since rtrs_clt_sess_ask().
  */
-enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path)
+enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path,
+				       unsigned int asked)
 {
 	struct rtrs_clt_sess *sess = path->sess;
 	enum rtrs_clt_up up = RTRS_CLT_UP;
@@ -161,12 +167,72 @@ enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path)
 		up = RTRS_CLT_UP_LOST;
 	else if (sess->nr_up && !rtrs_clt_sess_same_boot(path))
 		up = RTRS_CLT_UP_STALE;
-	else
+	else if (sess->nr_up && sess->ups != asked)
+		up = RTRS_CLT_UP_UNSURE;
+	if (up == RTRS_CLT_UP) {
 		WRITE_ONCE(sess->nr_up, sess->nr_up + 1);
-	if (up == RTRS_CLT_UP && path->rsp.features & RTRS_FEAT_BOOT_ID)
-		sess->boot_id = path->rsp.boot_id;
+		sess->ups++;
+		if (path->rsp.features & RTRS_FEAT_BOOT_ID)
+			sess->boot_id = path->rsp.boot_id;
+	}
 	spin_unlock_irqrestore(&sess->up_lock, flags);
 	return up;
+}
+
+/* All paths that are up have a heartbeat sent. */
+static void rtrs_clt_sess_ask_all(struct rtrs_clt_sess *sess)
+{
+	struct rtrs_clt_path *path;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		if (rtrs_clt_path_connected(path))
+			WRITE_ONCE(path->question, rtrs_hb_ask(&path->hb));
+}
+
+static bool rtrs_clt_sess_answered(struct rtrs_clt_sess *sess)
+{
+	struct rtrs_clt_path *path;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		if (rtrs_clt_path_connected(path) &&
+		    rtrs_hb_answered(&path->hb, READ_ONCE(path->question)))
+			return true;
+	return false;
+}
+
+/**
+ * rtrs_clt_sess_ask() - does the server still have the session that we have?
+ * @path: a path that is about to become connected, and is on the server
+ * @asked: set to what rtrs_clt_sess_path_up() wants to know
+ *
+ * A path that is up here can have ended on the server, which could not say so. If it
+ * was the last one there, so has the session, and all that the server's user had in
+ * it; and @path has begun it anew. If it has not ended, both are in one session, since
+ * the server has only one at a time; and with it all others that are up, for which the
+ * same was found out when they came up. So one answer, asked for now, is enough.
+ *
+ * Context: process, sleeps; the caller holds the path's life.
+ * Return: true if one has answered. If not, none that is up is worth keeping.
+ */
+bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked)
+{
+	struct rtrs_clt_sess *sess = path->sess;
+	/* at first there is no other path to go on with, so be patient */
+	unsigned int ms = READ_ONCE(sess->opened) ? RTRS_CLT_ASK_MS :
+						    path->answer_ms;
+
+	spin_lock_irq(&sess->up_lock);
+	*asked = sess->ups;
+	spin_unlock_irq(&sess->up_lock);
+	rtrs_clt_sess_ask_all(sess);
+	wait_event_timeout(sess->answer_wait,
+			   rtrs_clt_sess_answered(sess) ||
+			   !rtrs_clt_connected(sess) ||
+			   READ_ONCE(path->connect_err),
+			   msecs_to_jiffies(ms));
+	return rtrs_clt_sess_answered(sess);
 }
 
 /**
@@ -289,6 +355,7 @@ rtrs_clt_sess_alloc(const struct rtrs_clt_params *p,
 	mutex_init(&sess->link_lock);
 	spin_lock_init(&sess->up_lock);
 	init_waitqueue_head(&sess->drain_wait);
+	init_waitqueue_head(&sess->answer_wait);
 	init_waitqueue_head(&sess->admin_wait);
 	sess->policy = rtrs_clt_default_policy;
 	sess->max_reconnect_attempts = -1;

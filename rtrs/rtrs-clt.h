@@ -206,6 +206,8 @@ struct rtrs_clt_latency {
  * @stats: per CPU
  * @latency: per CPU
  * @hb: heartbeat, from connected to drained
+ * @question: number of the last heartbeat whose answer somebody waits for, who has
+ *	asked under RCU while the path was connected
  * @entry: in the session's list; RCU
  * @pd: protection domain of the path alone: no other path's peer can use a key
  *	of its regions
@@ -257,6 +259,7 @@ struct rtrs_clt_path {
 	struct rtrs_clt_stats __percpu	*stats;
 	struct rtrs_clt_latency __percpu *latency;
 	struct rtrs_hb			hb;
+	u32				question;
 	struct list_head		entry;
 
 	struct ib_pd			*pd;
@@ -318,6 +321,8 @@ struct rtrs_clt_path {
  * @nr_up: number of connected paths
  * @nr_draining: number of paths that were, and whose requests are being collected
  * @drain_wait: for @nr_draining to become 0
+ * @ups: how often a path has become connected; under @up_lock
+ * @answer_wait: for the answer to a path's @question
  * @lost: there was a time without one that the user does not know of yet; until
  *	it does, no path becomes connected
  * @stopped: no path of it is connected any more; under @up_lock, and read under
@@ -363,6 +368,8 @@ struct rtrs_clt_sess {
 	unsigned int			nr_up;
 	unsigned int			nr_draining;
 	wait_queue_head_t		drain_wait;
+	unsigned int			ups;
+	wait_queue_head_t		answer_wait;
 	bool				lost;
 	bool				stopped;
 	struct mutex			link_lock; /* link_ev */
@@ -402,11 +409,13 @@ struct rtrs_clt_policy {
  * @RTRS_CLT_UP: yes, and it is counted
  * @RTRS_CLT_UP_LOST: when the user knows that there was none for a time
  * @RTRS_CLT_UP_STALE: when those to an earlier life of the server are gone
+ * @RTRS_CLT_UP_UNSURE: when one that is up has been asked whether it still is
  */
 enum rtrs_clt_up {
 	RTRS_CLT_UP,
 	RTRS_CLT_UP_LOST,
 	RTRS_CLT_UP_STALE,
+	RTRS_CLT_UP_UNSURE,
 };
 
 extern struct workqueue_struct *rtrs_clt_wq;
@@ -429,7 +438,9 @@ static inline unsigned int rtrs_clt_cid(const struct rtrs_clt_sess *sess,
 /* rtrs-clt.c */
 int rtrs_clt_sess_take_geometry(struct rtrs_clt_sess *sess,
 				struct rtrs_clt_path *path);
-enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path);
+enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path,
+				       unsigned int asked);
+bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked);
 void rtrs_clt_sess_path_drained(struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_path_down(struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_drop_links(struct rtrs_clt_sess *sess);

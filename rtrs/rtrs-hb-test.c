@@ -271,7 +271,77 @@ static void hb_of_a_new_connection_begins_anew(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&f->hb.posted), 0);
 }
 
+/* --------------------------------------------------------- out of turn ---- */
+
+static void hb_asks_at_once(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	u32 nr = rtrs_hb_ask(&f->hb);
+
+	KUNIT_EXPECT_EQ(test, f->msgs, 1U);
+	KUNIT_EXPECT_FALSE(test, rtrs_hb_answered(&f->hb, nr));
+	rtrs_hb_recv_ack(&f->hb);
+	KUNIT_EXPECT_TRUE(test, rtrs_hb_answered(&f->hb, nr));
+}
+
+static void hb_answer_to_an_earlier_one_does_not_count(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	u32 nr;
+
+	look(f);
+	nr = rtrs_hb_ask(&f->hb);
+	rtrs_hb_recv_ack(&f->hb);
+	KUNIT_EXPECT_FALSE(test, rtrs_hb_answered(&f->hb, nr));
+	rtrs_hb_recv_ack(&f->hb);
+	KUNIT_EXPECT_TRUE(test, rtrs_hb_answered(&f->hb, nr));
+}
+
+static void hb_that_was_not_sent_has_no_answer(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+	u32 nr = 0;
+
+	for (i = 0; i <= RTRS_HB_SENDS; i++)
+		nr = rtrs_hb_ask(&f->hb);
+	for (i = 0; i < RTRS_HB_SENDS; i++)
+		rtrs_hb_recv_ack(&f->hb);
+	KUNIT_EXPECT_EQ(test, f->msgs, (unsigned int)RTRS_HB_SENDS);
+	KUNIT_EXPECT_FALSE(test, rtrs_hb_answered(&f->hb, nr));
+}
+
+static void hb_answers_end_with_the_connection(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	u32 nr;
+
+	rtrs_hb_ask(&f->hb);
+	rtrs_hb_recv_ack(&f->hb);
+	rtrs_hb_prepare(&f->hb, &f->con);
+	nr = rtrs_hb_ask(&f->hb);
+	KUNIT_EXPECT_FALSE(test, rtrs_hb_answered(&f->hb, nr));
+}
+
+static void hb_numbers_wrap(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	u32 nr;
+
+	atomic_set(&f->hb.asked, -1);
+	f->hb.acked = U32_MAX;
+	nr = rtrs_hb_ask(&f->hb);
+	KUNIT_EXPECT_FALSE(test, rtrs_hb_answered(&f->hb, nr));
+	rtrs_hb_recv_ack(&f->hb);
+	KUNIT_EXPECT_TRUE(test, rtrs_hb_answered(&f->hb, nr));
+}
+
 static struct kunit_case rtrs_hb_cases[] = {
+	KUNIT_CASE(hb_asks_at_once),
+	KUNIT_CASE(hb_answer_to_an_earlier_one_does_not_count),
+	KUNIT_CASE(hb_that_was_not_sent_has_no_answer),
+	KUNIT_CASE(hb_answers_end_with_the_connection),
+	KUNIT_CASE(hb_numbers_wrap),
 	KUNIT_CASE(hb_has_the_protocols_times),
 	KUNIT_CASE(hb_is_not_sent_at_the_start),
 	KUNIT_CASE(hb_is_sent_at_the_first_look),

@@ -6,7 +6,8 @@
  * connection of the path since the last look. If it has, it sends one HB_MSG,
  * which the other side answers at once, so that there is something to receive
  * the next time. If it has not for more than missed_max looks, the peer is dead
- * or unreachable, and the path is told so; what happens then is its business.
+ * or unreachable, and the path is told so; what happens then is its business. Who
+ * has to know at once whether the peer is there asks out of turn, rtrs_hb_ask().
  */
 #include "rtrs-pri.h"
 
@@ -33,6 +34,25 @@ static void rtrs_hb_send_done(struct ib_cq *cq, struct ib_wc *wc)
 		hb->dead(hb);
 }
 
+/**
+ * rtrs_hb_ask() - send a heartbeat now
+ * @hb: the heartbeat, started
+ *
+ * One that cannot be sent, because too many others are on their way, has no answer.
+ *
+ * Context: any; the connection stays meanwhile.
+ * Return: its number, for rtrs_hb_answered().
+ */
+u32 rtrs_hb_ask(struct rtrs_hb *hb)
+{
+	u32 nr = atomic_inc_return(&hb->asked);
+
+	WRITE_ONCE(hb->sent, ktime_get());
+	rtrs_hb_send(hb, RTRS_IMM_HB_MSG);
+	return nr;
+}
+EXPORT_SYMBOL_GPL(rtrs_hb_ask);
+
 static void rtrs_hb_work(struct work_struct *work)
 {
 	struct rtrs_hb *hb = container_of(to_delayed_work(work),
@@ -45,10 +65,8 @@ static void rtrs_hb_work(struct work_struct *work)
 	}
 	/* before the message goes out: its answer sets the count to 0 again */
 	WRITE_ONCE(hb->missed, missed + 1);
-	if (!missed) {
-		WRITE_ONCE(hb->sent, ktime_get());
-		rtrs_hb_send(hb, RTRS_IMM_HB_MSG);
-	}
+	if (!missed)
+		rtrs_hb_ask(hb);
 	queue_delayed_work(rtrs_wq, &hb->work, READ_ONCE(hb->interval));
 }
 
@@ -97,6 +115,8 @@ void rtrs_hb_prepare(struct rtrs_hb *hb, struct rtrs_con *con)
 	hb->latency_ns = 0;
 	/* completions of the last life may not have come */
 	atomic_set(&hb->posted, 0);
+	atomic_set(&hb->asked, 0);
+	hb->acked = 0;
 }
 EXPORT_SYMBOL_GPL(rtrs_hb_prepare);
 
@@ -146,6 +166,7 @@ EXPORT_SYMBOL_GPL(rtrs_hb_recv_msg);
  */
 void rtrs_hb_recv_ack(struct rtrs_hb *hb)
 {
+	WRITE_ONCE(hb->acked, hb->acked + 1);
 	WRITE_ONCE(hb->latency_ns,
 		   ktime_to_ns(ktime_sub(ktime_get(), READ_ONCE(hb->sent))));
 }

@@ -96,6 +96,8 @@ struct rtrs_iu {
  *	receives something, without a lock: a count that is off by one makes the
  *	limit that much longer.
  * @posted: sends that have not completed yet, %RTRS_HB_SENDS at most
+ * @asked: HB_MSGs that were sent since the path has this connection
+ * @acked: HB_ACKs that came; written by the completion handler of cid 0
  * @sent: when the last HB_MSG went out
  * @latency_ns: from HB_MSG to HB_ACK, the last time
  */
@@ -108,6 +110,8 @@ struct rtrs_hb {
 	unsigned int		missed_max;
 	unsigned int		missed;
 	atomic_t		posted;
+	atomic_t		asked;
+	u32			acked;
 	ktime_t			sent;
 	u64			latency_ns;
 };
@@ -139,6 +143,7 @@ void rtrs_hb_tune(struct rtrs_hb *hb, unsigned int interval_ms,
 void rtrs_hb_prepare(struct rtrs_hb *hb, struct rtrs_con *con);
 void rtrs_hb_start(struct rtrs_hb *hb);
 void rtrs_hb_stop(struct rtrs_hb *hb);
+u32 rtrs_hb_ask(struct rtrs_hb *hb);
 void rtrs_hb_recv_msg(struct rtrs_hb *hb);
 void rtrs_hb_recv_ack(struct rtrs_hb *hb);
 
@@ -153,6 +158,19 @@ static inline void rtrs_hb_alive(struct rtrs_hb *hb)
 {
 	if (READ_ONCE(hb->missed))
 		WRITE_ONCE(hb->missed, 0);
+}
+
+/**
+ * rtrs_hb_answered() - has the peer answered?
+ * @hb: the path's heartbeat
+ * @nr: what rtrs_hb_ask() has returned
+ *
+ * Answers come in the order of the questions, so one to an earlier question is not
+ * taken for it.
+ */
+static inline bool rtrs_hb_answered(const struct rtrs_hb *hb, u32 nr)
+{
+	return (s32)(READ_ONCE(hb->acked) - nr) >= 0;
 }
 
 #endif /* RTRS_PRI_H */

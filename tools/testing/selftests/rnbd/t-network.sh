@@ -178,6 +178,32 @@ check 'the disk is open again' wait_for 15 state_is open
 check 'I/O goes on' goes_on 10
 check 'no error, no wrong block' end_io
 
+# --- the server gives the session up, and cannot say so -----------------------------------------
+
+# The client keeps the second path, since no port is up that another could use; and would
+# for half a minute. When the first is back it begins a new session on the server, where
+# nothing is open.
+no_session()
+{
+	srv "for p in $RTRS_SRV/net/paths/*; do echo 1 > \$p/disconnect; done
+		wait_for 20 test ! -e $RTRS_SRV/net"
+}
+check_write 'a slow heartbeat' 0 $RTRS_CLT/net/hb_interval_ms 5000
+check_write 'that does not give up soon' 0 $RTRS_CLT/net/hb_missed_max 5
+check 'I/O' start_io
+cable 1 off
+check 'one path is left' wait_for 5 path_is net 1 disconnected
+cable 2 off
+check 'the server ends the session' no_session
+check 'and the client does not know' path_is net 2 connected
+cable 1 on
+check 'I/O goes on, in a new session' goes_on 10
+cable 2 on
+check 'over both paths, in the end' wait_for 12 both_up
+check 'no error, no wrong block' end_io
+check_write 'the faster heartbeat' 0 $RTRS_CLT/net/hb_interval_ms 1000
+check_write 'that gives up sooner' 0 $RTRS_CLT/net/hb_missed_max 3
+
 # --- much to write out, and no memory left --------------------------------------------------------
 
 n=$(rounds 6 60)
