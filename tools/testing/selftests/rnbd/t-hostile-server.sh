@@ -10,6 +10,7 @@
 # RNBD_HOSTILE=TEXT: only the cases with that in their names, and the slow ones.
 #
 # LONG
+# CPUS: 2
 # TAKES: 120 s
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peer/peer.sh"
