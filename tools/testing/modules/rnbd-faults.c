@@ -8,7 +8,7 @@
  * needs nothing of the kernel but kprobes, and reaches what the kernel's own fault
  * injection does not, as functions of an RDMA driver. Only calls with one of our
  * functions on the stack count, on whatever thread they are: a work item, a handler of
- * the connection manager or of a completion. What ib_drain_qp() calls does not fail.
+ * the connection manager or of a completion. Some callers are spared, see below.
  *
  * Parameters, below /sys/module/rnbd_faults/parameters/:
  *
@@ -77,8 +77,12 @@ static struct {
 } texts[MAX_TEXTS];
 static unsigned int texts_nr;
 
-/* Below, all that the probes change, on any CPU and in any context. */
-static DEFINE_RAW_SPINLOCK(lock);
+/*
+ * Below, all that the probes change, on any CPU and in any context. A probe is an
+ * exception that lockdep takes for an NMI, so the lock is one that it does not know; no
+ * function that is probed is called with it.
+ */
+static arch_spinlock_t lock = __ARCH_SPIN_LOCK_UNLOCKED;
 static unsigned long nth;		/* which one fails, 0: none */
 static bool fail_new;			/* one with a stack not in @known fails */
 static unsigned long value;		/* is returned then */
@@ -153,23 +157,27 @@ static bool chosen(const unsigned long *trace, unsigned int nr)
 NOKPROBE_SYMBOL(chosen);
 
 /*
- * The kernel warns if a queue pair cannot be drained, and there is nothing that its
- * owner could do. Only asked of a call that is about to fail, as it is slow.
+ * Callers whose calls do not fail: the kernel warns if a queue pair cannot be drained, and
+ * there is nothing that its owner could do; and what watches the kernel gives up for good.
  */
-static bool in_drain(const unsigned long *trace, unsigned int nr)
+static const char * const spared[] = { "ib_drain", "kmemleak", "stack_depot", "debug_object" };
+
+/* Only asked of a call that is about to fail, as it is slow. */
+static bool is_spared(const unsigned long *trace, unsigned int nr)
 {
 	char name[KSYM_SYMBOL_LEN];
-	unsigned int i;
+	unsigned int i, j;
 
 	for (i = 0; i < nr; i++) {
 		snprintf(name, sizeof(name), "%ps", (void *)trace[i]);
-		if (strstr(name, "ib_drain"))
-			return true;
+		for (j = 0; j < ARRAY_SIZE(spared); j++)
+			if (strstr(name, spared[j]))
+				return true;
 	}
 	return false;
 }
 
-NOKPROBE_SYMBOL(in_drain);
+NOKPROBE_SYMBOL(is_spared);
 
 static bool now_fails(void)
 {
@@ -182,9 +190,10 @@ static bool now_fails(void)
 	nr = our_depth(trace, stack_trace_save(trace, MAX_DEPTH, 0));
 	if (!nr)
 		return false;
-	raw_spin_lock_irqsave(&lock, flags);
+	local_irq_save(flags);
+	arch_spin_lock(&lock);
 	fails = chosen(trace, nr);
-	if (fails && in_drain(trace, nr)) {
+	if (fails && is_spared(trace, nr)) {
 		nth++;
 		fails = false;
 	}
@@ -193,7 +202,8 @@ static bool now_fails(void)
 		memcpy(where, trace, nr * sizeof(*trace));
 		where_nr = nr;
 	}
-	raw_spin_unlock_irqrestore(&lock, flags);
+	arch_spin_unlock(&lock);
+	local_irq_restore(flags);
 	return fails;
 }
 
@@ -313,13 +323,15 @@ static int fail_set(const char *val, const struct kernel_param *kp)
 
 	if (err)
 		return err;
-	raw_spin_lock_irq(&lock);
+	local_irq_disable();
+	arch_spin_lock(&lock);
 	seen = 0;
 	failed = 0;
 	where_nr = 0;
 	nth = n;
 	fail_new = new;
-	raw_spin_unlock_irq(&lock);
+	arch_spin_unlock(&lock);
+	local_irq_enable();
 	return 0;
 }
 
