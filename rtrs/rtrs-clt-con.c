@@ -212,10 +212,8 @@ static int rtrs_clt_con_create_qp(struct rtrs_clt_con *con)
 		p.send_wr = RTRS_SERVICE_SENDS;
 		p.recv_wr = RTRS_CLT_SERVICE_RECVS + 1;
 	} else {
-		/*
-		 * Each request ends with a signalled work request, so at most
-		 * this many slots are taken: no counting is needed.
-		 */
+		/* one of the entries a request is for what others have left */
+		con->max_quiet = sess->io_depth;
 		p.send_wr = RTRS_CLT_SENDS_PER_REQ * sess->io_depth;
 		p.recv_wr = 2 * path->rsp.queue_depth;
 	}
@@ -263,6 +261,7 @@ static struct rtrs_clt_con *rtrs_clt_con_alloc(struct rtrs_clt_path *path,
 	con->c.cid = cid;
 	con->recv_cqe.done = rtrs_clt_recv_done;
 	spin_lock_init(&con->poll_lock);
+	spin_lock_init(&con->sq_lock);
 	init_completion(&con->parted);
 	cm_id = rdma_create_id(&init_net, rtrs_clt_cm_event, con,
 			       rtrs_clt_port_space(&path->addr), IB_QPT_RC);

@@ -24,7 +24,9 @@ struct io_fixture {
 	struct ib_qp		qp;
 	struct ib_pd		pd;
 	struct ib_device	dev;
+	u8			*buf;
 	unsigned int		sends;
+	unsigned int		signaled;
 	unsigned int		recvs;
 	unsigned int		done;
 	int			err;
@@ -36,7 +38,11 @@ struct io_fixture {
 static int io_test_post_send(struct ib_qp *qp, const struct ib_send_wr *wr,
 			     const struct ib_send_wr **bad)
 {
-	container_of(qp, struct io_fixture, qp)->sends++;
+	struct io_fixture *f = container_of(qp, struct io_fixture, qp);
+
+	f->sends++;
+	for (; wr; wr = wr->next)
+		f->signaled += !!(wr->send_flags & IB_SEND_SIGNALED);
 	return 0;
 }
 
@@ -81,6 +87,10 @@ static int io_test_init(struct kunit *test)
 	test->priv = f;
 	if (!f->path.stats || !f->path.latency)
 		return -ENOMEM;
+	f->buf = kunit_kzalloc(test, RTRS_CLT_BUF_SIZE, GFP_KERNEL);
+	if (!f->buf)
+		return -ENOMEM;
+	f->path.buf_msg = RTRS_CLT_BUF_SIZE / 2;
 	f->dev.ops.post_send = io_test_post_send;
 	f->dev.ops.post_recv = io_test_post_recv;
 	f->qp.device = &f->dev;
@@ -109,12 +119,15 @@ static int io_test_init(struct kunit *test)
 		f->con[i].path = &f->path;
 		f->con[i].c.qp = &f->qp;
 		f->con[i].c.cid = i;
+		spin_lock_init(&f->con[i].sq_lock);
 		f->cq[i].cq_context = &f->con[i].c;
 	}
 	for (i = 0; i < IO_TEST_DEPTH; i++) {
 		f->chunk[i].rkey = 0x11223300 + i;
 		f->io[i].req.done = io_test_done;
 		f->io[i].req.priv = f;
+		f->io[i].send_cqe.done = rtrs_clt_send_done;
+		f->io[i].buf = f->buf;
 	}
 	return 0;
 }
@@ -440,6 +453,138 @@ static void request_is_done_after_its_last_step(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&f->io[0].state), 0);
 }
 
+/* --------------------------------------------- sends that nobody waits for -- */
+
+/* A request without data, on cid 1. */
+static void io_test_request(struct io_fixture *f, u16 chunk)
+{
+	const struct rtrs_clt_req req = {
+		.chunk	= chunk,
+		.dir	= DMA_TO_DEVICE,
+		.done	= io_test_done,
+		.priv	= f,
+	};
+
+	preempt_disable();
+	rtrs_clt_path_send(&f->path, &req);
+	preempt_enable();
+}
+
+static void io_test_answer_to(struct io_fixture *f, u16 chunk)
+{
+	io_test_recv(f, 1, IB_WC_RECV_RDMA_WITH_IMM,
+		     rtrs_imm_io_rsp(RTRS_IMM_IO_RSP, chunk, 0));
+}
+
+static void io_test_sent(struct io_fixture *f, u16 chunk)
+{
+	struct ib_wc wc = { .wr_cqe = &f->io[chunk].send_cqe };
+
+	preempt_disable();
+	rtrs_clt_send_done(&f->cq[1], &wc);
+	preempt_enable();
+}
+
+static void io_test_need_virt_dma(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_INFINIBAND_VIRT_DMA))
+		kunit_skip(test, "this device needs virtual DMA");
+}
+
+static void quiet_request_is_done_when_it_is_answered(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+
+	io_test_need_virt_dma(test);
+	f->con[1].max_quiet = 4;
+	io_test_request(f, 0);
+	KUNIT_EXPECT_EQ(test, f->signaled, 0U);
+	io_test_answer_to(f, 0);
+	KUNIT_EXPECT_EQ(test, f->done, 1U);
+}
+
+static void one_of_many_quiet_sends_is_signaled(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+	unsigned int i;
+
+	io_test_need_virt_dma(test);
+	f->con[1].max_quiet = 1000;
+	for (i = 0; i < 3 * RTRS_CLT_QUIET_SENDS; i++) {
+		bool signaled = i % RTRS_CLT_QUIET_SENDS ==
+				RTRS_CLT_QUIET_SENDS - 1;
+
+		f->signaled = 0;
+		io_test_request(f, 0);
+		KUNIT_EXPECT_EQ_MSG(test, f->signaled, (unsigned int)signaled, "%u", i);
+		io_test_answer_to(f, 0);
+		KUNIT_EXPECT_EQ_MSG(test, f->done, i + !signaled, "%u", i);
+		if (signaled)
+			io_test_sent(f, 0);
+		KUNIT_EXPECT_EQ_MSG(test, f->done, i + 1, "%u", i);
+	}
+	KUNIT_EXPECT_EQ(test, f->con[1].sq_head, f->con[1].sq_tail);
+}
+
+/* The completion of one makes room for others. */
+static void send_is_signaled_where_the_queue_is_full(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+
+	io_test_need_virt_dma(test);
+	f->con[1].max_quiet = 2;
+	io_test_request(f, 0);
+	io_test_request(f, 1);
+	KUNIT_EXPECT_EQ(test, f->signaled, 0U);
+	io_test_request(f, 2);
+	KUNIT_EXPECT_EQ(test, f->signaled, 1U);
+	io_test_answer_to(f, 0);
+	io_test_request(f, 0);
+	KUNIT_EXPECT_EQ(test, f->signaled, 2U);
+	io_test_sent(f, 2);
+	io_test_answer_to(f, 1);
+	io_test_request(f, 1);
+	KUNIT_EXPECT_EQ(test, f->signaled, 2U);
+}
+
+/* However quickly requests follow each other, they never need more than there is. */
+static void queue_has_room_for_all_there_can_be(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+	unsigned int i, chunk;
+
+	io_test_need_virt_dma(test);
+	f->con[1].max_quiet = IO_TEST_DEPTH;
+	for (i = 0; i < 100; i++) {
+		chunk = i % IO_TEST_DEPTH;
+		if (atomic_read(&f->io[chunk].state))
+			continue;
+		io_test_request(f, chunk);
+		io_test_answer_to(f, chunk);
+	}
+	KUNIT_EXPECT_LE(test, f->con[1].sq_head,
+			(u32)(RTRS_CLT_SENDS_PER_REQ * IO_TEST_DEPTH));
+	/* nobody is done any more without a completion */
+	KUNIT_EXPECT_EQ(test, f->done, IO_TEST_DEPTH);
+}
+
+static void send_on_the_service_connection_is_signaled(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+	const struct rtrs_clt_req req = {
+		.queue	= RTRS_CLT_SERVICE_QUEUE,
+		.dir	= DMA_FROM_DEVICE,
+		.done	= io_test_done,
+		.priv	= f,
+	};
+
+	io_test_need_virt_dma(test);
+	preempt_disable();
+	rtrs_clt_path_send(&f->path, &req);
+	preempt_enable();
+	KUNIT_EXPECT_EQ(test, f->signaled, 1U);
+}
+
 /* ------------------------------------------------------- a path for it ----- */
 
 /* One that finds no path until it has been asked some times. */
@@ -532,6 +677,11 @@ static struct kunit_case rtrs_clt_io_cases[] = {
 	KUNIT_CASE_PARAM(service_takes_heartbeats_and_events, service_gen_params),
 	KUNIT_CASE_PARAM(any_receive_is_a_sign_of_life, service_gen_params),
 	KUNIT_CASE_PARAM(request_is_done_after_its_last_step, step_gen_params),
+	KUNIT_CASE(quiet_request_is_done_when_it_is_answered),
+	KUNIT_CASE(one_of_many_quiet_sends_is_signaled),
+	KUNIT_CASE(send_is_signaled_where_the_queue_is_full),
+	KUNIT_CASE(queue_has_room_for_all_there_can_be),
+	KUNIT_CASE(send_on_the_service_connection_is_signaled),
 	KUNIT_CASE_PARAM(path_is_looked_for_while_there_is_one, select_gen_params),
 	KUNIT_CASE_PARAM(request_has_to_fit_and_needs_a_path, request_gen_params),
 	{}

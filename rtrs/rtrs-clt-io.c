@@ -38,6 +38,22 @@ static void rtrs_clt_wc_failed(struct rtrs_con *c, const struct ib_wc *wc,
 			     what, ib_wc_status_msg(wc->status));
 }
 
+static void rtrs_clt_buf_sync_for_device(const struct rtrs_clt_path *path,
+					 const struct rtrs_clt_io *io,
+					 size_t off, size_t len)
+{
+	ib_dma_sync_single_for_device(path->dev, io->buf_dma + off, len,
+				      DMA_BIDIRECTIONAL);
+}
+
+/* The data of a small read has arrived in the buffer. */
+static void rtrs_clt_io_take_data(const struct rtrs_clt_io *io)
+{
+	ib_dma_sync_single_for_cpu(io->con->path->dev, io->buf_dma,
+				   io->req.data_len, DMA_BIDIRECTIONAL);
+	rtrs_clt_buf_copy(io, false);
+}
+
 static void rtrs_clt_io_unmap(struct rtrs_clt_io *io)
 {
 	if (!io->mapped)
@@ -53,10 +69,29 @@ static void rtrs_clt_io_end(struct rtrs_clt_io *io, int err)
 	void (*done)(void *priv, int err) = io->req.done;
 	void *priv = io->req.priv;
 
+	if (io->copied && !err && io->req.dir == DMA_FROM_DEVICE)
+		rtrs_clt_io_take_data(io);
 	rtrs_clt_io_unmap(io);
 	atomic_dec(&io->con->inflight);
 	atomic_set_release(&io->state, 0);
 	done(priv, err);
+}
+
+/* The last of @n work requests that are about to be posted is signalled. */
+static void rtrs_clt_sq_signalled(struct rtrs_clt_io *io, unsigned int n)
+{
+	struct rtrs_clt_con *con = io->con;
+
+	lockdep_assert_held(&con->sq_lock);
+	con->sq_head += n;
+	con->quiet = 0;
+	io->sq_pos = con->sq_head;
+}
+
+/* It has completed, and with it all before it. Completions come one at a time. */
+static void rtrs_clt_sq_over(const struct rtrs_clt_io *io)
+{
+	WRITE_ONCE(io->con->sq_tail, io->sq_pos);
 }
 
 static void rtrs_clt_inv_done(struct ib_cq *cq, struct ib_wc *wc)
@@ -69,7 +104,16 @@ static void rtrs_clt_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 		rtrs_clt_wc_failed(c, wc, "invalidation");
 		return;
 	}
+	rtrs_clt_sq_over(io);
 	rtrs_clt_io_end(io, io->err);
+}
+
+static int rtrs_clt_io_post_inv(struct rtrs_clt_io *io,
+				const struct ib_send_wr *wr)
+{
+	guard(spinlock_irqsave)(&io->con->sq_lock);
+	rtrs_clt_sq_signalled(io, 1);
+	return ib_post_send(io->con->c.qp, wr, NULL);
 }
 
 static void rtrs_clt_io_invalidate(struct rtrs_clt_io *io)
@@ -84,7 +128,7 @@ static void rtrs_clt_io_invalidate(struct rtrs_clt_io *io)
 	/* a path that is being drained ends the request by itself */
 	guard(rcu)();
 	if (rtrs_clt_path_connected(io->con->path) &&
-	    ib_post_send(io->con->c.qp, &wr, NULL))
+	    rtrs_clt_io_post_inv(io, &wr))
 		rtrs_clt_path_error(io->con->path);
 }
 
@@ -109,6 +153,7 @@ static void rtrs_clt_send_done(struct ib_cq *cq, struct ib_wc *wc)
 		rtrs_clt_wc_failed(c, wc, "request");
 		return;
 	}
+	rtrs_clt_sq_over(io);
 	rtrs_clt_io_step(io, RTRS_CLT_IO_SENT);
 }
 
@@ -325,7 +370,10 @@ static int rtrs_clt_io_register(struct rtrs_clt_io *io, int nents,
 	return 0;
 }
 
-/* Map the data, and register it if it is to be. */
+/*
+ * Copy the data, or map it and register it if it is to be. Returns how many pieces
+ * of the user's memory the device has to reach.
+ */
 static int rtrs_clt_io_map(struct rtrs_clt_path *path, struct rtrs_clt_io *io,
 			   struct ib_reg_wr *reg)
 {
@@ -333,7 +381,10 @@ static int rtrs_clt_io_map(struct rtrs_clt_path *path, struct rtrs_clt_io *io,
 	int nents, err;
 
 	io->mr_used = false;
-	if (!req->sg_cnt)
+	io->copied = req->sg_cnt && req->data_len <= path->buf_data;
+	if (io->copied && req->dir == DMA_TO_DEVICE)
+		rtrs_clt_buf_copy(io, true);
+	if (io->copied || !req->sg_cnt)
 		return 0;
 	nents = ib_dma_map_sg(path->dev, req->sg, req->sg_cnt, req->dir);
 	if (!nents)
@@ -374,45 +425,90 @@ static unsigned int rtrs_clt_gather(struct rtrs_clt_path *path,
 }
 
 /* User message and RTRS message, as they go out behind the data. */
-static size_t rtrs_clt_io_encode(struct rtrs_clt_io *io)
+static size_t rtrs_clt_io_encode(const struct rtrs_clt_io *io, void *msg)
 {
 	const struct rtrs_clt_req *req = &io->req;
 	struct rtrs_read_req read = {
 		.usr_len = req->msg_len,
 	};
 
-	memcpy(io->msg, req->msg, req->msg_len);
+	memcpy(msg, req->msg, req->msg_len);
+	msg += req->msg_len;
 	if (req->dir == DMA_TO_DEVICE)
-		return req->msg_len +
-		       rtrs_msg_write_encode(io->msg + req->msg_len,
-					     req->msg_len);
-	if (io->mr_used) {
+		return req->msg_len + rtrs_msg_write_encode(msg, req->msg_len);
+	if (io->copied || io->mr_used) {
 		read.sg_cnt = 1;
-		read.addr = io->mr->iova;
-		read.key = io->mr->rkey;
+		read.addr = io->copied ? io->buf_addr : io->mr->iova;
+		read.key = io->copied ? io->buf_key : io->mr->rkey;
 		read.len = req->data_len;
 	}
-	return req->msg_len + rtrs_msg_read_encode(io->msg + req->msg_len,
-						   &read);
+	return req->msg_len + rtrs_msg_read_encode(msg, &read);
 }
 
 /*
- * Post a request whose data is mapped. Without a region nothing follows that
- * would tell when the device is done with the data, so the send itself does.
+ * What the device is to send: data of the user's, and of the buffer what is at the
+ * end of @sge. A copied write is in one piece: the messages are right behind its data.
+ */
+static unsigned int rtrs_clt_io_fill(struct rtrs_clt_path *path,
+				     struct rtrs_clt_io *io, int nents,
+				     struct ib_sge *sge)
+{
+	const struct rtrs_clt_req *req = &io->req;
+	bool behind = io->copied && req->dir == DMA_TO_DEVICE;
+	size_t msg = behind ? req->data_len : path->buf_msg;
+	size_t start = behind ? 0 : msg;
+	size_t len = rtrs_clt_io_encode(io, io->buf + msg);
+	unsigned int n = 0;
+
+	if (nents && req->dir == DMA_TO_DEVICE)
+		n = rtrs_clt_gather(path, io, nents, sge);
+	len += msg - start;
+	sge[n] = (struct ib_sge) {
+		.addr	= io->buf_dma + start,
+		.length	= len,
+		.lkey	= path->pd->local_dma_lkey,
+	};
+	rtrs_clt_buf_sync_for_device(path, io, start, len);
+	/* and the server may write to it */
+	if (io->copied && !behind)
+		rtrs_clt_buf_sync_for_device(path, io, 0, req->data_len);
+	return n + 1;
+}
+
+/*
+ * Does nobody wait for the completion of a send? Only if it reads no memory of the
+ * user's: that has to stay until then, since the device reads it again if an
+ * acknowledgement is lost.
+ */
+static bool rtrs_clt_sq_quiet(const struct rtrs_clt_io *io)
+{
+	struct rtrs_clt_con *con = io->con;
+
+	lockdep_assert_held(&con->sq_lock);
+	if (io->mapped || con->quiet + 1 >= RTRS_CLT_QUIET_SENDS ||
+	    con->sq_head - READ_ONCE(con->sq_tail) >= con->max_quiet)
+		return false;
+	con->sq_head++;
+	con->quiet++;
+	return true;
+}
+
+/*
+ * Post a request whose data is ready. Where there is a region, what invalidates it
+ * tells when the device is done with the data.
  */
 static int rtrs_clt_io_post(struct rtrs_clt_path *path, struct rtrs_clt_io *io,
 			    u16 chunk, int nents, struct ib_reg_wr *reg)
 {
 	const struct rtrs_clt_req *req = &io->req;
 	bool write = req->dir == DMA_TO_DEVICE;
+	int wait = RTRS_CLT_IO_BUSY | RTRS_CLT_IO_POST | RTRS_CLT_IO_RSP |
+		   RTRS_CLT_IO_ANS;
 	struct ib_sge sge[RTRS_MAX_SEND_SGE];
-	size_t len = rtrs_clt_io_encode(io);
-	unsigned int n = 0;
 	struct ib_rdma_wr wr = {
 		.wr.wr_cqe	= &io->send_cqe,
 		.wr.opcode	= IB_WR_RDMA_WRITE_WITH_IMM,
 		.wr.sg_list	= sge,
-		.wr.send_flags	= io->mr_used ? 0 : IB_SEND_SIGNALED,
 		.wr.ex.imm_data	= rtrs_imm_io_req(chunk, req->data_len +
 						  req->msg_len,
 						  path->chunk_bits),
@@ -420,21 +516,24 @@ static int rtrs_clt_io_post(struct rtrs_clt_path *path, struct rtrs_clt_io *io,
 				  (write ? 0 : req->data_len),
 		.rkey		= path->chunks[chunk].rkey,
 	};
+	struct ib_send_wr *first = &wr.wr;
 
-	if (write && req->sg_cnt)
-		n = rtrs_clt_gather(path, io, nents, sge);
-	sge[n] = (struct ib_sge) {
-		.addr	= io->msg_dma,
-		.length	= len,
-		.lkey	= path->pd->local_dma_lkey,
-	};
-	wr.wr.num_sge = n + 1;
-	ib_dma_sync_single_for_device(path->dev, io->msg_dma, len,
-				      DMA_TO_DEVICE);
-	if (!io->mr_used)
-		return ib_post_send(io->con->c.qp, &wr.wr, NULL);
-	reg->wr.next = &wr.wr;
-	return ib_post_send(io->con->c.qp, &reg->wr, NULL);
+	wr.wr.num_sge = rtrs_clt_io_fill(path, io, nents, sge);
+	if (io->mr_used) {
+		reg->wr.next = &wr.wr;
+		first = &reg->wr;
+	}
+
+	guard(spinlock_irqsave)(&io->con->sq_lock);
+	if (io->mr_used) {
+		io->con->sq_head += 2;
+	} else if (!rtrs_clt_sq_quiet(io)) {
+		rtrs_clt_sq_signalled(io, 1);
+		wr.wr.send_flags = IB_SEND_SIGNALED;
+		wait |= RTRS_CLT_IO_SENT;
+	}
+	atomic_set_release(&io->state, wait);
+	return ib_post_send(io->con->c.qp, first, NULL);
 }
 
 static void rtrs_clt_count(struct rtrs_clt_path *path,
@@ -453,8 +552,7 @@ static int rtrs_clt_path_send(struct rtrs_clt_path *path,
 	struct rtrs_clt_io *io = &path->ios[req->chunk];
 	unsigned int cid = rtrs_clt_cid(path->sess, req->queue);
 	struct ib_reg_wr reg;
-	int nents, wait = RTRS_CLT_IO_BUSY | RTRS_CLT_IO_POST |
-			  RTRS_CLT_IO_RSP | RTRS_CLT_IO_ANS;
+	int nents;
 
 	if (WARN_ON_ONCE(atomic_read_acquire(&io->state)))
 		return -EINVAL;
@@ -464,14 +562,11 @@ static int rtrs_clt_path_send(struct rtrs_clt_path *path,
 	nents = rtrs_clt_io_map(path, io, &reg);
 	if (nents < 0)
 		return nents;
-	if (!io->mr_used)
-		wait |= RTRS_CLT_IO_SENT;
 	rtrs_clt_count(path, req);
 	trace_rtrs_clt_request(path, req->chunk, req);
 	if (static_branch_unlikely(&rtrs_clt_latency_key))
 		io->posted_ns = ktime_get_ns();
 	atomic_inc(&io->con->inflight);
-	atomic_set_release(&io->state, wait);
 	if (unlikely(rtrs_clt_io_post(path, io, req->chunk, nents, &reg)))
 		rtrs_clt_path_error(path);
 	else
@@ -630,61 +725,10 @@ void rtrs_clt_ios_requeue(struct rtrs_clt_path *path)
 	}
 }
 
-static int rtrs_clt_msg_pages_alloc(struct rtrs_clt_path *path,
-				    unsigned int nr)
+static int rtrs_clt_io_init(struct rtrs_clt_path *path, struct rtrs_clt_io *io)
 {
-	unsigned int i;
-
-	path->msg_pages = kvcalloc(nr, sizeof(*path->msg_pages), GFP_KERNEL);
-	path->msg_pages_dma = kvcalloc(nr, sizeof(*path->msg_pages_dma),
-				       GFP_KERNEL);
-	if (!path->msg_pages || !path->msg_pages_dma)
-		return -ENOMEM;
-	for (i = 0; i < nr; i++) {
-		struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-		u64 dma;
-
-		if (!page)
-			return -ENOMEM;
-		dma = ib_dma_map_page(path->dev, page, 0, PAGE_SIZE,
-				      DMA_TO_DEVICE);
-		if (ib_dma_mapping_error(path->dev, dma)) {
-			__free_page(page);
-			return -ENOMEM;
-		}
-		path->msg_pages[i] = page;
-		path->msg_pages_dma[i] = dma;
-		path->nr_msg_pages++;
-	}
-	return 0;
-}
-
-static void rtrs_clt_msg_pages_free(struct rtrs_clt_path *path)
-{
-	unsigned int i;
-
-	for (i = 0; i < path->nr_msg_pages; i++) {
-		ib_dma_unmap_page(path->dev, path->msg_pages_dma[i], PAGE_SIZE,
-				  DMA_TO_DEVICE);
-		__free_page(path->msg_pages[i]);
-	}
-	path->nr_msg_pages = 0;
-	kvfree(path->msg_pages);
-	kvfree(path->msg_pages_dma);
-	path->msg_pages = NULL;
-	path->msg_pages_dma = NULL;
-}
-
-static int rtrs_clt_io_init(struct rtrs_clt_path *path, unsigned int chunk,
-			    size_t msg_size)
-{
-	struct rtrs_clt_io *io = &path->ios[chunk];
-	unsigned int per_page = PAGE_SIZE / msg_size;
-	size_t off = chunk % per_page * msg_size;
 	struct ib_mr *mr;
 
-	io->msg = page_address(path->msg_pages[chunk / per_page]) + off;
-	io->msg_dma = path->msg_pages_dma[chunk / per_page] + off;
 	io->send_cqe.done = rtrs_clt_send_done;
 	io->inv_cqe.done = rtrs_clt_inv_done;
 	mr = ib_alloc_mr(path->pd, IB_MR_TYPE_MEM_REG, path->mr_pages);
@@ -705,8 +749,6 @@ static int rtrs_clt_io_init(struct rtrs_clt_path *path, unsigned int chunk,
  */
 int rtrs_clt_ios_alloc(struct rtrs_clt_path *path)
 {
-	size_t msg_size = ALIGN(path->sess->max_msg_len + RTRS_MAX_REQ_LEN,
-				SMP_CACHE_BYTES);
 	unsigned int i, nr = path->rsp.queue_depth;
 	int err;
 
@@ -715,10 +757,9 @@ int rtrs_clt_ios_alloc(struct rtrs_clt_path *path)
 	if (!path->ios || !path->chunks)
 		return -ENOMEM;
 	path->chunk_bits = rtrs_chunk_bits(nr);
-	err = rtrs_clt_msg_pages_alloc(path, DIV_ROUND_UP(nr, PAGE_SIZE /
-							  msg_size));
+	err = rtrs_clt_bufs_alloc(path);
 	for (i = 0; !err && i < nr; i++)
-		err = rtrs_clt_io_init(path, i, msg_size);
+		err = rtrs_clt_io_init(path, &path->ios[i]);
 	return err;
 }
 
@@ -739,7 +780,7 @@ void rtrs_clt_ios_free(struct rtrs_clt_path *path)
 	kvfree(path->chunks);
 	path->ios = NULL;
 	path->chunks = NULL;
-	rtrs_clt_msg_pages_free(path);
+	rtrs_clt_bufs_free(path);
 }
 
 #ifdef CONFIG_RTRS_KUNIT_TEST

@@ -267,6 +267,9 @@ static int rtrs_clt_path_set_up(struct rtrs_clt_path *path)
 		if (err)
 			return err;
 	}
+	err = rtrs_clt_bufs_register(path);
+	if (err)
+		return err;
 	err = rtrs_clt_info_exchange(path);
 	if (err)
 		return err;

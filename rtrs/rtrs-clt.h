@@ -27,8 +27,20 @@
 /* Most chunks kept back for administrative requests. */
 #define RTRS_CLT_MAX_ADMIN	8
 
-/* Most work requests that one request has in the send queue at a time. */
-#define RTRS_CLT_SENDS_PER_REQ	3
+/*
+ * Memory of the path's that a request has, for small data and the messages: two
+ * pages, so that a request of one page fits together with its messages.
+ */
+#define RTRS_CLT_BUF_SIZE	SZ_8K
+
+/*
+ * Entries of the send queue for each request: most work requests that it has there
+ * at a time, and one that an earlier request may have left there.
+ */
+#define RTRS_CLT_SENDS_PER_REQ	(3 + 1)
+
+/* Of the sends that nobody waits for, one in so many is signalled. */
+#define RTRS_CLT_QUIET_SENDS	16
 
 /* Extensions of the protocol that a client knows. */
 #define RTRS_CLT_FEATURES	(RTRS_FEAT_RKEY_ROLL | RTRS_FEAT_USER_EVENT | \
@@ -63,7 +75,8 @@ enum rtrs_clt_path_state {
  * @RTRS_CLT_IO_POST: its work requests are being posted
  * @RTRS_CLT_IO_RSP: no answer has come
  * @RTRS_CLT_IO_ANS: no answer has been dealt with
- * @RTRS_CLT_IO_SENT: the device may still read its memory
+ * @RTRS_CLT_IO_SENT: the completion of its send has not come; not waited for
+ *	where the device reads nothing but memory of the path's, but now and then
  *
  * Whoever clears the last bit but BUSY carries the request on. RSP is what an
  * answer claims the request with, so that a server cannot answer it twice.
@@ -83,13 +96,18 @@ enum rtrs_clt_io_state {
  * @con: connection it was sent on
  * @cpu: where it was sent
  * @posted_ns: when, if latency is measured
- * @mr: region for data the device cannot gather, or has to write to
+ * @sq_pos: of its signalled send in the send queue
+ * @copied: the data is in @buf, or will be
  * @mr_used: @mr is registered, and has to be invalidated before the request ends
  * @mapped: req.sg is DMA mapped
+ * @buf_key: the server's key for @buf
+ * @buf_addr: and its address there
+ * @buf: buffer for small data and the messages, part of the path's; constant, as
+ *	are the others that begin with buf
+ * @buf_dma: its address for the device
  * @send_cqe: completion of what was sent
  * @inv_cqe: completion of the invalidation of @mr
- * @msg: buffer for the messages, part of a page of the path's
- * @msg_dma: its address for the device
+ * @mr: region for data the device cannot gather, or has to write to
  * @req: the request itself, to send it again on another path
  *
  * Fields but @state are written by the sender before it posts, and by the one
@@ -100,15 +118,19 @@ struct rtrs_clt_io {
 	int			err;
 	struct rtrs_clt_con	*con;
 	unsigned int		cpu;
-	u64			posted_ns;
-	struct ib_mr		*mr;
+	u32			sq_pos;
+	bool			copied;
 	bool			mr_used;
 	bool			mapped;
+	u32			buf_key;
+	u64			buf_addr;
+	void			*buf;
+	u64			buf_dma;
+	u64			posted_ns;
+	struct rtrs_clt_req	req;
 	struct ib_cqe		send_cqe;
 	struct ib_cqe		inv_cqe;
-	void			*msg;
-	u64			msg_dma;
-	struct rtrs_clt_req	req;
+	struct ib_mr		*mr;
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -135,8 +157,21 @@ struct rtrs_clt_rsp_buf {
  *	the event handler until it says that the step is done, then of who waits
  * @accepted: the server has accepted it
  * @parted: the server takes in nothing more
+ * @sq_lock: one sender at a time, so that the order of sends is known; innermost
+ * @quiet: sends that nobody waits for, since the last signalled one
+ * @max_quiet: if no more entries than that are taken, a send may be one of those
+ * @sq_head: entries of the send queue that have been used; wraps
+ * @sq_tail: up to here they are known to be over
  * @inflight: requests sent and not done, for the choice of a path. Written by
  *	the CPUs of one hardware queue, and where its answers arrive.
+ *
+ * A send that nobody waits for keeps its entry in the send queue when its request is
+ * done, until a signalled one behind it has completed. So that the queue has room
+ * for all that requests may post, such a send is posted only while no more than
+ * @max_quiet entries are taken. After the last of them there is nothing in the queue
+ * but what belongs to requests that are not done, and they are %RTRS_CLT_SENDS_PER_REQ
+ * - 1 entries each at most; @max_quiet is the rest. @sq_head and @quiet change under
+ * @sq_lock, with the post that they count.
  */
 struct rtrs_clt_con {
 	struct rtrs_con			c;
@@ -150,7 +185,12 @@ struct rtrs_clt_con {
 	bool				unresolved;
 	bool				accepted;
 	struct completion		parted;
-	atomic_t			inflight ____cacheline_aligned_in_smp;
+	spinlock_t			sq_lock ____cacheline_aligned_in_smp; /* sends */
+	unsigned int			quiet;
+	unsigned int			max_quiet;
+	u32				sq_head;
+	u32				sq_tail;
+	atomic_t			inflight;
 };
 
 /**
@@ -193,6 +233,16 @@ struct rtrs_clt_latency {
 };
 
 /**
+ * struct rtrs_clt_block - memory of some buffers
+ * @page: of %RTRS_CLT_BUF_SIZE bytes, or the CPU's larger ones
+ * @dma: address for the device
+ */
+struct rtrs_clt_block {
+	struct page	*page;
+	u64		dma;
+};
+
+/**
  * struct rtrs_clt_path - a path of a session
  * @sess: the session that owns it
  * @state: &enum rtrs_clt_path_state; written under @state_lock, read under RCU
@@ -203,6 +253,8 @@ struct rtrs_clt_latency {
  * @chunks: the server's chunks, likewise
  * @chunk_bits: bits of a chunk number in an immediate
  * @max_sge: pieces of data that a write may gather
+ * @buf_msg: where in a buffer the messages are
+ * @buf_data: most data that is copied to a buffer, or from there; 0 for none
  * @stats: per CPU
  * @latency: per CPU
  * @hb: heartbeat, from connected to drained
@@ -212,9 +264,11 @@ struct rtrs_clt_latency {
  * @pd: protection domain of the path alone: no other path's peer can use a key
  *	of its regions
  * @mr_pages: pages a region can hold
- * @msg_pages: pages with the messages of @ios
- * @msg_pages_dma: their addresses for the device
- * @nr_msg_pages: how many
+ * @blocks: memory of the buffers of @ios
+ * @nr_blocks: how many
+ * @regions: the server's access to them
+ * @nr_regions: how many
+ * @reg_cqe: of their registration
  * @info_tx: INFO_REQ
  * @info_rx: INFO_RSP
  * @info_len: bytes of the INFO_RSP that was received
@@ -256,6 +310,8 @@ struct rtrs_clt_path {
 	struct rtrs_clt_chunk		*chunks;
 	unsigned int			chunk_bits;
 	unsigned int			max_sge;
+	unsigned int			buf_msg;
+	unsigned int			buf_data;
 	struct rtrs_clt_stats __percpu	*stats;
 	struct rtrs_clt_latency __percpu *latency;
 	struct rtrs_hb			hb;
@@ -264,9 +320,11 @@ struct rtrs_clt_path {
 
 	struct ib_pd			*pd;
 	unsigned int			mr_pages;
-	struct page			**msg_pages;
-	u64				*msg_pages_dma;
-	unsigned int			nr_msg_pages;
+	struct rtrs_clt_block		*blocks;
+	unsigned int			nr_blocks;
+	struct ib_mr			**regions;
+	unsigned int			nr_regions;
+	struct ib_cqe			reg_cqe;
 	struct rtrs_iu			*info_tx;
 	struct rtrs_iu			*info_rx;
 	size_t				info_len;
@@ -485,6 +543,12 @@ int rtrs_clt_con_connect(struct rtrs_clt_path *path, unsigned int cid);
 int rtrs_clt_con_start(struct rtrs_clt_con *con);
 void rtrs_clt_con_free(struct rtrs_clt_con *con);
 int rtrs_clt_post_rsp_buf(struct rtrs_clt_rsp_buf *buf);
+
+/* rtrs-clt-buf.c */
+int rtrs_clt_bufs_alloc(struct rtrs_clt_path *path);
+int rtrs_clt_bufs_register(struct rtrs_clt_path *path);
+void rtrs_clt_bufs_free(struct rtrs_clt_path *path);
+void rtrs_clt_buf_copy(const struct rtrs_clt_io *io, bool to_buf);
 
 /* rtrs-clt-io.c */
 int rtrs_clt_ios_alloc(struct rtrs_clt_path *path);

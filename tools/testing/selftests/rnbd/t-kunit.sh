@@ -12,7 +12,8 @@
 
 KUNIT=/sys/kernel/debug/kunit
 SUITES='rtrs-proto rtrs-imm rtrs-addr rtrs-hb
-	rtrs-clt rtrs-clt-path rtrs-clt-recon rtrs-clt-mpath rtrs-clt-io rtrs-clt-latency
+	rtrs-clt rtrs-clt-path rtrs-clt-recon rtrs-clt-mpath rtrs-clt-buf rtrs-clt-io
+	rtrs-clt-latency
 	rtrs-srv rtrs-srv-path rtrs-srv-con rtrs-srv-chunk rtrs-srv-limit rtrs-srv-io
 	rnbd-proto rnbd-clt-sysfs rnbd-clt-io rnbd-clt-dev
 	rnbd-srv rnbd-srv-dev rnbd-srv-io rnbd-srv-order'

@@ -281,6 +281,37 @@ int run_late_data(struct hostile *h, struct mapping *m)
 	return err;
 }
 
+/*
+ * A small read is copied out of memory that the server reaches at any time, and
+ * that is nobody's but the client's.
+ */
+int run_small(struct hostile *h, struct mapping *m)
+{
+	_Alignas(MAPPING_SMALL) static uint8_t block[MAPPING_SMALL];
+	int err = mapping_read_small(m, 0, block);
+
+	if (!err && !(h->now->flags & ANY_DATA) &&
+	    memcmp(block, contents(h, m), sizeof(block)))
+		bad("a small block was read wrong");
+	return err;
+}
+
+int run_small_late_data(struct hostile *h, struct mapping *m)
+{
+	_Alignas(MAPPING_SMALL) static uint8_t block[MAPPING_SMALL];
+	int err = mapping_read_small(m, 0, block);
+
+	h->go = 1;
+	sleep_ms(300);
+	if (h->nr_kept)
+		bad("the server has not written");
+	if (memcmp(block, contents(h, m), sizeof(block)))
+		bad("the memory of a request was written to after its end");
+	/* for what it sends before the end it is to blame itself */
+	h->go = 0;
+	return err ?: run_small(h, m);
+}
+
 static int map_second(struct mapping *m, const char *sess)
 {
 	int err;

@@ -181,6 +181,8 @@ int run_errnos(struct hostile *h, struct mapping *m);
 int run_until_it_ends(struct hostile *h, struct mapping *m);
 int run_pair(struct hostile *h, struct mapping *m);
 int run_late_data(struct hostile *h, struct mapping *m);
+int run_small(struct hostile *h, struct mapping *m);
+int run_small_late_data(struct hostile *h, struct mapping *m);
 int run_stranger(struct hostile *h, struct mapping *m);
 int run_two_disks(struct hostile *h, struct mapping *m);
 int run_discards(struct hostile *h, struct mapping *m);

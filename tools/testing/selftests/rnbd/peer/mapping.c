@@ -120,16 +120,16 @@ static int open_disk(const struct mapping *m, int flags)
 	return open(join("/dev/%s", m->disk), flags | O_DIRECT);
 }
 
-static int transfer(const struct mapping *m, off_t at, void *block, bool write)
+static int transfer(const struct mapping *m, off_t at, void *block, ssize_t len,
+		    bool write)
 {
 	int fd = open_disk(m, write ? O_WRONLY : O_RDONLY), err = 0;
 	ssize_t n;
 
 	if (fd < 0)
 		return errno;
-	n = write ? pwrite(fd, block, MAPPING_BLOCK, at) :
-		    pread(fd, block, MAPPING_BLOCK, at);
-	if (n != MAPPING_BLOCK)
+	n = write ? pwrite(fd, block, len, at) : pread(fd, block, len, at);
+	if (n != len)
 		err = n < 0 ? errno : ENODATA;
 	close(fd);
 	return err;
@@ -137,12 +137,17 @@ static int transfer(const struct mapping *m, off_t at, void *block, bool write)
 
 int mapping_read(const struct mapping *m, off_t at, void *block)
 {
-	return transfer(m, at, block, false);
+	return transfer(m, at, block, MAPPING_BLOCK, false);
+}
+
+int mapping_read_small(const struct mapping *m, off_t at, void *block)
+{
+	return transfer(m, at, block, MAPPING_SMALL, false);
 }
 
 int mapping_write(const struct mapping *m, off_t at, void *block)
 {
-	return transfer(m, at, block, true);
+	return transfer(m, at, block, MAPPING_BLOCK, true);
 }
 
 int mapping_ioctl(const struct mapping *m, unsigned long op, uint64_t at,

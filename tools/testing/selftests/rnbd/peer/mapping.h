@@ -12,7 +12,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define MAPPING_BLOCK	4096u
+/* Large enough for the client to give the server access to the memory of a read. */
+#define MAPPING_BLOCK	8192u
+
+/* And so small that it copies the data. */
+#define MAPPING_SMALL	4096u
 
 /* A disk to be mapped; the caller fills in all but what follows @disk. */
 struct mapping {
@@ -31,6 +35,9 @@ int mapping_unmap(struct mapping *m, const char *how);
 /* One block at a multiple of its size, O_DIRECT: @block is as aligned as that. */
 int mapping_read(const struct mapping *m, off_t at, void *block);
 int mapping_write(const struct mapping *m, off_t at, void *block);
+
+/* The same, of %MAPPING_SMALL bytes. */
+int mapping_read_small(const struct mapping *m, off_t at, void *block);
 
 /* BLKDISCARD, BLKZEROOUT, ... of a piece. */
 int mapping_ioctl(const struct mapping *m, unsigned long op, uint64_t at,
