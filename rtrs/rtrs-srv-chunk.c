@@ -406,8 +406,34 @@ void rtrs_srv_chunk_free(struct rtrs_srv_op *op)
 		rtrs_srv_free_buf(op->path, op->buf, op->buf_order);
 }
 
+/*
+ * May the buffer be freed? Not while the device may still send an answer from it, if
+ * only once more because an acknowledgement was lost: the client may have that
+ * answer, and have sent the next request, before we know.
+ */
+static bool rtrs_srv_buf_unused(const struct rtrs_srv_op *op)
+{
+	const struct rtrs_srv_con *con = op->buf_con;
+
+	return !con || (s32)(READ_ONCE(con->sq_tail) - op->buf_pos) >= 0;
+}
+
+static void rtrs_srv_set_buf(struct rtrs_srv_op *op, void *buf, u64 dma,
+			     unsigned int order)
+{
+	if (op->buf) {
+		ib_dma_unmap_single(op->path->dev, op->buf_dma,
+				    PAGE_SIZE << op->buf_order, DMA_TO_DEVICE);
+		rtrs_srv_free_buf(op->path, op->buf, op->buf_order);
+	}
+	op->buf = buf;
+	op->buf_dma = dma;
+	op->buf_order = order;
+	op->buf_con = NULL;
+}
+
 /**
- * rtrs_srv_read_buf() - have private memory for the data of a read
+ * rtrs_srv_op_buf() - have private memory for the data of a request
  * @op: the operation, being looked at
  * @len: bytes needed, not more than a chunk
  *
@@ -416,7 +442,7 @@ void rtrs_srv_chunk_free(struct rtrs_srv_op *op)
  * Context: any but hard interrupt.
  * Return: 0, and @op->buf is large enough; or -ENOMEM.
  */
-int rtrs_srv_read_buf(struct rtrs_srv_op *op, size_t len)
+int rtrs_srv_op_buf(struct rtrs_srv_op *op, size_t len)
 {
 	struct ib_device *dev = op->path->dev;
 	unsigned int order = get_order(len);
@@ -425,6 +451,8 @@ int rtrs_srv_read_buf(struct rtrs_srv_op *op, size_t len)
 
 	if (op->buf && order <= op->buf_order)
 		return 0;
+	if (op->buf && !rtrs_srv_buf_unused(op))
+		return -ENOMEM;
 	buf = rtrs_srv_alloc_buf(op->path, order);
 	if (!buf)
 		return -ENOMEM;
@@ -433,14 +461,7 @@ int rtrs_srv_read_buf(struct rtrs_srv_op *op, size_t len)
 		rtrs_srv_free_buf(op->path, buf, order);
 		return -ENOMEM;
 	}
-	if (op->buf) {
-		ib_dma_unmap_single(dev, op->buf_dma,
-				    PAGE_SIZE << op->buf_order, DMA_TO_DEVICE);
-		rtrs_srv_free_buf(op->path, op->buf, op->buf_order);
-	}
-	op->buf = buf;
-	op->buf_dma = dma;
-	op->buf_order = order;
+	rtrs_srv_set_buf(op, buf, dma, order);
 	return 0;
 }
 

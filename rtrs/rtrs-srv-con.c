@@ -198,15 +198,26 @@ static u32 rtrs_srv_op_sends(void)
 }
 
 /*
+ * There is one heartbeat after the other on cid 0, and what matters there is rare: so
+ * all is signalled.
+ */
+static u32 rtrs_srv_con_max_quiet(const struct rtrs_srv_path *path, u16 cid)
+{
+	return cid ? path->queue_depth / 2 : 0;
+}
+
+/*
  * Any connection may be used for all chunks at once. An operation needs its work
  * requests one after the other: what it has posted before has completed when it
- * posts its answer, whose last work request is signalled, and only when that has
- * completed too is the operation used again.
+ * posts its answer, and if the last work request of that is signalled, only when
+ * it has completed too is the operation used again. For others see struct
+ * rtrs_srv_con.
  */
 static void rtrs_srv_con_qp_size(const struct rtrs_srv_con *con,
 				 struct rtrs_qp_params *p)
 {
-	p->send_wr = con->path->queue_depth * rtrs_srv_op_sends();
+	p->send_wr = con->path->queue_depth * rtrs_srv_op_sends() +
+		     rtrs_srv_con_max_quiet(con->path, con->c.cid);
 	p->recv_wr = con->path->queue_depth;
 	if (con->c.cid == 0) {
 		p->send_wr += RTRS_SERVICE_SENDS;
@@ -227,7 +238,8 @@ static void rtrs_srv_con_qp_size(const struct rtrs_srv_con *con,
 u64 rtrs_srv_con_memory(const struct rtrs_srv_path *path)
 {
 	u64 recvs = path->queue_depth + 1;
-	u64 sends = path->queue_depth * rtrs_srv_op_sends() + 1;
+	u64 sends = path->queue_depth * rtrs_srv_op_sends() +
+		    rtrs_srv_con_max_quiet(path, 1) + 1;
 
 	return RTRS_SRV_CON_MEMORY +
 	       roundup_pow_of_two(sends) * RTRS_SRV_SEND_MEMORY +
@@ -356,6 +368,8 @@ static int rtrs_srv_con_create(struct rtrs_srv_path *path,
 		rtrs_hb_prepare(&path->hb, &con->c);
 	con->recv_cqe.done = rtrs_srv_con_recv_done;
 	con->wr_cqe.done = rtrs_srv_con_wr_done;
+	spin_lock_init(&con->sq_lock);
+	con->max_quiet = rtrs_srv_con_max_quiet(path, cid);
 
 	err = rtrs_srv_con_create_qp(con);
 	if (!err)

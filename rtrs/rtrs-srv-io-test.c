@@ -142,6 +142,7 @@ static int srv_test_init(struct kunit *test)
 		f->con[i].c.qp = &f->qp;
 		f->con[i].c.cid = i;
 		f->con[i].path = f->path;
+		spin_lock_init(&f->con[i].sq_lock);
 	}
 	for (i = 0; i < SRV_TEST_DEPTH; i++) {
 		spin_lock_init(&f->slot[i].lock);
@@ -516,6 +517,101 @@ static void answer_brings_the_key_there_is(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, le32_to_cpu(f->rsps[0].rkey), f->mr.rkey);
 }
 
+/* Then nobody waits for it, and the operation is free at once. */
+static void quiet_answer_is_not_signaled(struct kunit *test)
+{
+	const struct srv_answer_case *c = test->param_value;
+	struct srv_fixture *f = test->priv;
+	unsigned int i;
+
+	f->con[1].max_quiet = c->wrs;
+	srv_test_respond(f, c);
+	for (i = 0; i < f->wrs; i++)
+		KUNIT_EXPECT_FALSE_MSG(test, f->signaled[i], "number %u", i);
+	KUNIT_EXPECT_EQ(test, f->op[0].state, RTRS_SRV_OP_IDLE);
+	KUNIT_EXPECT_EQ(test, f->con[1].sq_head, c->wrs);
+}
+
+static void answer_is_signaled_where_the_queue_is_full(struct kunit *test)
+{
+	const struct srv_answer_case *c = test->param_value;
+	struct srv_fixture *f = test->priv;
+
+	f->con[1].max_quiet = c->wrs - 1;
+	srv_test_respond(f, c);
+	KUNIT_EXPECT_TRUE(test, f->signaled[c->wrs - 1]);
+	KUNIT_EXPECT_EQ(test, f->op[0].state, RTRS_SRV_OP_ANSWERED);
+}
+
+static void srv_test_completed(struct srv_fixture *f)
+{
+	struct ib_cq cq = { .cq_context = &f->con[1].c };
+	struct ib_wc wc = { .wr_cqe = &f->op[0].cqe };
+
+	rtrs_srv_op_done(&cq, &wc);
+}
+
+static void one_of_many_quiet_answers_is_signaled(struct kunit *test)
+{
+	struct srv_fixture *f = test->priv;
+	unsigned int i;
+
+	f->con[1].max_quiet = 1000;
+	for (i = 0; i < 3 * RTRS_SRV_QUIET_ANSWERS; i++) {
+		bool signaled = i % RTRS_SRV_QUIET_ANSWERS ==
+				RTRS_SRV_QUIET_ANSWERS - 1;
+
+		f->wrs = 0;
+		srv_test_respond(f, &srv_answers[0]);
+		KUNIT_EXPECT_EQ_MSG(test, f->signaled[0], signaled, "%u", i);
+		if (signaled)
+			srv_test_completed(f);
+		KUNIT_EXPECT_EQ_MSG(test, f->op[0].state, RTRS_SRV_OP_IDLE, "%u", i);
+	}
+	KUNIT_EXPECT_EQ(test, f->con[1].sq_head, f->con[1].sq_tail);
+}
+
+/* The client had the answer before we were done with it, and was quick. */
+static void quiet_answer_is_followed_by_what_came_early(struct kunit *test)
+{
+	struct srv_fixture *f = test->priv;
+	struct rtrs_srv_op *op = &f->op[0];
+
+	f->con[1].max_quiet = 4;
+	f->sess.io_wq = system_wq;
+	op->pending_con = &f->con[1];
+	op->pending_off = 544;
+	srv_test_respond(f, &srv_answers[0]);
+	KUNIT_EXPECT_EQ(test, op->state, RTRS_SRV_OP_BUSY);
+	KUNIT_EXPECT_NULL(test, op->pending_con);
+	KUNIT_EXPECT_EQ(test, op->off, 544U);
+	KUNIT_EXPECT_TRUE(test, op->fresh);
+	flush_work(&op->work);
+}
+
+/* A buffer that the device may still read is not given back. */
+static void buffer_stays_while_an_answer_may_be_sent_from_it(struct kunit *test)
+{
+	static const struct srv_answer_case c = { "", true, 0, 4096, 4096, false, false,
+						  true, false };
+	struct srv_fixture *f = test->priv;
+	struct rtrs_srv_op *op = &f->op[0];
+	void *buf;
+
+	f->con[1].max_quiet = 4;
+	KUNIT_ASSERT_EQ(test, rtrs_srv_op_buf(op, 4096), 0);
+	buf = op->buf;
+	srv_test_respond(f, &c);
+	KUNIT_ASSERT_EQ(test, op->state, RTRS_SRV_OP_IDLE);
+	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 2 * PAGE_SIZE), -ENOMEM);
+	KUNIT_EXPECT_PTR_EQ(test, op->buf, buf);
+	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 4096), 0);
+
+	WRITE_ONCE(f->con[1].sq_tail, f->con[1].sq_head);
+	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 2 * PAGE_SIZE), 0);
+	KUNIT_EXPECT_GE(test, op->buf_order, 1);
+}
+
 static void answer_on_a_path_that_is_down_is_none(struct kunit *test)
 {
 	const struct srv_answer_case *c = test->param_value;
@@ -665,6 +761,12 @@ static struct kunit_case rtrs_srv_io_cases[] = {
 	KUNIT_CASE_PARAM(answer_says_what_has_become_of_the_keys,
 			 srv_answer_gen_params),
 	KUNIT_CASE_PARAM(answer_is_signaled_at_its_end, srv_answer_gen_params),
+	KUNIT_CASE_PARAM(quiet_answer_is_not_signaled, srv_answer_gen_params),
+	KUNIT_CASE_PARAM(answer_is_signaled_where_the_queue_is_full,
+			 srv_answer_gen_params),
+	KUNIT_CASE(one_of_many_quiet_answers_is_signaled),
+	KUNIT_CASE(quiet_answer_is_followed_by_what_came_early),
+	KUNIT_CASE(buffer_stays_while_an_answer_may_be_sent_from_it),
 	KUNIT_CASE_PARAM(answer_brings_the_key_there_is, srv_answer_gen_params),
 	KUNIT_CASE_PARAM(answer_on_a_path_that_is_down_is_none,
 			 srv_answer_gen_params),

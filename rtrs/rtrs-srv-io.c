@@ -17,10 +17,12 @@
  * The answer is one chain of work requests with one doorbell, on the connection
  * that the request came on: the chunk's registration if it was invalidated, the
  * data, the invalidation of the client's key if it asked for that, and the
- * message that says so. Only the last is signalled. The operation, its memory
- * included, is in use until that completion, but the client may have the answer,
- * and send the next request for the chunk, before that: it is remembered then,
- * and begun by the completion.
+ * message that says so. For most answers that is all, and the operation may be used
+ * again; memory that the device may still send from is kept, not the operation. Now
+ * and then the last work request is signalled, so that entries of the send queue come
+ * back (struct rtrs_srv_con), and the operation is in use until that completion. The
+ * client may have the answer, and send the next request for the chunk, before we are
+ * done with either: it is remembered then, and begun when we are.
  *
  * A client that sends a request again because a path died must not overtake what
  * it had sent on that path, and the user may still be at work on that. Where it is
@@ -39,10 +41,14 @@
 #include "rtrs-srv.h"
 #include "rtrs-srv-trace.h"
 
+/* Of the answers that nobody waits for, one in so many is signalled. */
+#define RTRS_SRV_QUIET_ANSWERS	16
+
 /* The work requests of an answer, in the order they are posted in. */
 struct rtrs_srv_chain {
 	struct ib_send_wr	*first;
 	struct ib_send_wr	**end;
+	unsigned int		len;
 	struct ib_reg_wr	reg;
 	struct ib_rdma_wr	data;
 	struct ib_send_wr	inv;
@@ -76,6 +82,7 @@ static void rtrs_srv_op_enter(struct rtrs_srv_op *op,
 	op->next = NULL;
 	op->known = false;
 	op->woken = false;
+	op->fresh = false;
 	op->state = RTRS_SRV_OP_BUSY;
 	op->slotted = !con->c.cid;
 	if (!op->slotted)
@@ -141,6 +148,7 @@ static void rtrs_srv_chain_add(struct rtrs_srv_chain *chain,
 	wr->wr_cqe = cqe;
 	*chain->end = wr;
 	chain->end = &wr->next;
+	chain->len++;
 }
 
 /* The chunk is the client's again, under its next key. */
@@ -220,7 +228,6 @@ static void rtrs_srv_chain_rsp(struct rtrs_srv_chain *chain,
 {
 	chain->rsp = (struct ib_rdma_wr) {
 		.wr.opcode	= IB_WR_RDMA_WRITE_WITH_IMM,
-		.wr.send_flags	= IB_SEND_SIGNALED,
 		.wr.ex.imm_data	= imm,
 	};
 	if (op->path->new_rkey)
@@ -245,17 +252,75 @@ static void rtrs_srv_sync_for_device(const struct rtrs_srv_op *op, size_t len)
 					      DMA_TO_DEVICE);
 }
 
+/* The last of @n work requests that are about to be posted is signalled. */
+static void rtrs_srv_sq_signalled(struct rtrs_srv_op *op, unsigned int n)
+{
+	struct rtrs_srv_con *con = op->con;
+
+	lockdep_assert_held(&con->sq_lock);
+	con->sq_head += n;
+	con->quiet = 0;
+	op->sq_pos = con->sq_head;
+}
+
+/* It has completed, and with it all before it. Completions come one at a time. */
+static void rtrs_srv_sq_over(const struct rtrs_srv_op *op)
+{
+	WRITE_ONCE(op->con->sq_tail, op->sq_pos);
+}
+
+/* Does nobody wait for the completion of an answer of @n work requests? */
+static bool rtrs_srv_sq_quiet(struct rtrs_srv_con *con, unsigned int n)
+{
+	lockdep_assert_held(&con->sq_lock);
+	if (con->quiet + 1 >= RTRS_SRV_QUIET_ANSWERS ||
+	    con->sq_head + n - READ_ONCE(con->sq_tail) > con->max_quiet)
+		return false;
+	con->sq_head += n;
+	con->quiet++;
+	return true;
+}
+
 static void rtrs_srv_op_done(struct ib_cq *cq, struct ib_wc *wc);
+
+/* Returns whether the operation has been answered, and nothing more comes of it. */
+static bool rtrs_srv_op_post(struct rtrs_srv_op *op,
+			     struct rtrs_srv_chain *chain, bool from_buf)
+{
+	struct rtrs_srv_con *con = op->con;
+	bool quiet;
+	int err;
+
+	guard(spinlock_irqsave)(&con->sq_lock);
+	quiet = rtrs_srv_sq_quiet(con, chain->len);
+	if (quiet) {
+		/* whose success is of no interest */
+		chain->rsp.wr.wr_cqe = &con->wr_cqe;
+	} else {
+		op->cqe.done = rtrs_srv_op_done;
+		chain->rsp.wr.send_flags = IB_SEND_SIGNALED;
+		rtrs_srv_sq_signalled(op, chain->len);
+	}
+	if (from_buf) {
+		op->buf_con = con;
+		op->buf_pos = con->sq_head;
+	}
+	err = ib_post_send(con->c.qp, chain->first, NULL);
+	if (likely(!err))
+		return quiet;
+	rtrs_srv_path_error(op->path, "cannot answer", err);
+	return false;
+}
 
 /*
  * Build and post the answer. The operation is ANSWERED, and its path was
- * CONNECTED under this rcu_read_lock().
+ * CONNECTED under this rcu_read_lock(). Returns as rtrs_srv_op_post().
  *
  * One message cannot both say that the client's key is invalid and that the
  * chunk's has rolled. A client takes a read for which its key is still valid, and
  * invalidates it by itself.
  */
-static void rtrs_srv_op_answer(struct rtrs_srv_op *op, int err, size_t len)
+static bool rtrs_srv_op_answer(struct rtrs_srv_op *op, int err, size_t len)
 {
 	enum rtrs_imm_type type = RTRS_IMM_IO_RSP;
 	bool rolled = op->invalidated && op->path->roll;
@@ -264,6 +329,7 @@ static void rtrs_srv_op_answer(struct rtrs_srv_op *op, int err, size_t len)
 	size_t carried = len;
 
 	chain.end = &chain.first;
+	chain.len = 0;
 	rtrs_srv_sync_for_device(op, len);
 	if (op->invalidated)
 		rtrs_srv_chain_reg(&chain, op);
@@ -277,13 +343,26 @@ static void rtrs_srv_op_answer(struct rtrs_srv_op *op, int err, size_t len)
 	} else if (rolled) {
 		type = RTRS_IMM_IO_RSP_ROLL;
 	}
-	op->cqe.done = rtrs_srv_op_done;
 	trace_send_io_resp_imm(op, type, err, carried);
 	rtrs_srv_chain_rsp(&chain, op, rtrs_imm_io_rsp(type, op->nr, err), len);
+	return rtrs_srv_op_post(op, &chain, carried && !op->in_place);
+}
 
-	err = ib_post_send(op->con->c.qp, chain.first, NULL);
-	if (unlikely(err))
-		rtrs_srv_path_error(op->path, "cannot answer", err);
+/* Returns whether its next request is here already. */
+static bool rtrs_srv_op_free(struct rtrs_srv_op *op)
+{
+	struct rtrs_srv_slot *slot = rtrs_srv_op_slot(op);
+	struct rtrs_srv_con *pending;
+	unsigned long flags;
+
+	spin_lock_irqsave(&slot->lock, flags);
+	pending = op->pending_con;
+	op->pending_con = NULL;
+	op->state = RTRS_SRV_OP_IDLE;
+	if (unlikely(pending))
+		rtrs_srv_op_enter(op, slot, pending, op->pending_off);
+	spin_unlock_irqrestore(&slot->lock, flags);
+	return pending;
 }
 
 void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len)
@@ -303,7 +382,12 @@ void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len)
 
 	if (err || op->dir == DMA_TO_DEVICE)
 		len = 0;
-	rtrs_srv_op_answer(op, err, min_t(size_t, len, op->data_len));
+	if (!rtrs_srv_op_answer(op, err, min_t(size_t, len, op->data_len)) ||
+	    likely(!rtrs_srv_op_free(op)))
+		return;
+	/* not from here: a client that is quick could have us call ourselves */
+	op->fresh = true;
+	rtrs_srv_op_queue(op);
 }
 EXPORT_SYMBOL_GPL(rtrs_srv_respond);
 
@@ -386,6 +470,7 @@ static void rtrs_srv_op_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 		rtrs_srv_con_failed(op->con, wc, "invalidation");
 		op->err = -EIO;
 	} else {
+		rtrs_srv_sq_over(op);
 		op->invalidated = true;
 	}
 	rtrs_srv_op_queue(op);
@@ -401,6 +486,8 @@ static int rtrs_srv_op_post_inv(struct rtrs_srv_op *op)
 	};
 
 	op->cqe.done = rtrs_srv_op_inv_done;
+	guard(spinlock_irqsave)(&op->con->sq_lock);
+	rtrs_srv_sq_signalled(op, 1);
 	return ib_post_send(op->con->c.qp, &wr, NULL);
 }
 
@@ -440,7 +527,7 @@ static int rtrs_srv_parse_read(struct rtrs_srv_op *op, const void *msg,
 	op->usr_off = op->off - op->rd.usr_len;
 	op->data_len = op->rd.len;
 	op->in_place = !op->mr || (op->data_len &&
-				   rtrs_srv_read_buf(op, op->data_len));
+				   rtrs_srv_op_buf(op, op->data_len));
 	op->invalidate = op->in_place && op->mr;
 	return 0;
 }
@@ -551,7 +638,8 @@ static void rtrs_srv_op_start(struct rtrs_srv_op *op)
 }
 
 /**
- * rtrs_srv_op_work() - go on with an operation that had to wait, or carry it out
+ * rtrs_srv_op_work() - begin or go on with an operation that had to wait, or carry
+ *	it out
  * @work: rtrs_srv_op.work
  *
  * Context: process, sleeps for as long as the user does.
@@ -560,12 +648,15 @@ void rtrs_srv_op_work(struct work_struct *work)
 {
 	struct rtrs_srv_op *op = container_of(work, struct rtrs_srv_op, work);
 
-	if (!op->woken) {
+	if (op->fresh) {
+		op->fresh = false;
+		rtrs_srv_op_start(op);
+	} else if (op->woken) {
+		op->woken = false;
+		rtrs_srv_op_go_on(op);
+	} else {
 		rtrs_srv_op_carry_out(op);
-		return;
 	}
-	op->woken = false;
-	rtrs_srv_op_go_on(op);
 }
 
 /* The answer is out: the chunk is free, or its next request is here already. */
@@ -573,22 +664,12 @@ static void rtrs_srv_op_done(struct ib_cq *cq, struct ib_wc *wc)
 {
 	struct rtrs_srv_op *op = container_of(wc->wr_cqe, struct rtrs_srv_op,
 					      cqe);
-	struct rtrs_srv_slot *slot = rtrs_srv_op_slot(op);
-	struct rtrs_srv_con *pending;
-	unsigned long flags;
 
 	if (unlikely(wc->status != IB_WC_SUCCESS))
 		rtrs_srv_con_failed(rtrs_srv_con_of(cq), wc, "answer");
-
-	spin_lock_irqsave(&slot->lock, flags);
-	pending = op->pending_con;
-	op->pending_con = NULL;
-	op->state = RTRS_SRV_OP_IDLE;
-	if (unlikely(pending))
-		rtrs_srv_op_enter(op, slot, pending, op->pending_off);
-	spin_unlock_irqrestore(&slot->lock, flags);
-
-	if (unlikely(pending))
+	else
+		rtrs_srv_sq_over(op);
+	if (unlikely(rtrs_srv_op_free(op)))
 		rtrs_srv_op_start(op);
 }
 

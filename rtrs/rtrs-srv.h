@@ -172,7 +172,7 @@ struct rtrs_srv_stats {
  * @RTRS_SRV_OP_WAITING: behind an operation of another path, in the slot
  * @RTRS_SRV_OP_BUSY: being looked at, its chunk being invalidated, or in the hands
  *	of the user
- * @RTRS_SRV_OP_ANSWERED: the answer's send has not completed yet
+ * @RTRS_SRV_OP_ANSWERED: the answer is being posted, or its completion waited for
  */
 enum rtrs_srv_op_state {
 	RTRS_SRV_OP_IDLE,
@@ -186,7 +186,7 @@ enum rtrs_srv_op_state {
  * @state: what it is doing
  * @next: behind it in the slot
  * @pending_con: a request came on this connection while @state was ANSWERED: the
- *	client had its answer sooner than we had the completion of its send
+ *	client had its answer sooner than we had done with it
  * @pending_off: that request's @off
  * @con: connection that the request came on, and the answer goes to
  * @off: offset of the RTRS message in the chunk
@@ -200,6 +200,8 @@ enum rtrs_srv_op_state {
  * @slotted: it came on the service connection, and is in its slot
  * @known: the user has been asked whether it takes it on
  * @woken: it had to wait, and @work is to go on with it
+ * @fresh: its request came early, and @work is to begin with it
+ * @sq_pos: of its last signalled work request in the send queue
  * @orphan: the path is gone, and what is left of it is the operation's to free
  * @refused: it is to be answered with @err, and nothing else
  * @err: why it cannot be carried out
@@ -215,6 +217,8 @@ enum rtrs_srv_op_state {
  * @buf: memory for the data of reads that no key opens, or NULL
  * @buf_dma: its address for the device
  * @buf_order: its size, as a page order
+ * @buf_con: connection that an answer was last sent on from there, or NULL
+ * @buf_pos: of that answer in the send queue
  *
  * Belongs to the path. @state to @pending_off are protected by the slot's lock,
  * @con to @off too until the operation is BUSY. From then until it is ANSWERED,
@@ -239,11 +243,13 @@ struct rtrs_srv_op {
 	bool			slotted;
 	bool			known;
 	bool			woken;
+	bool			fresh;
 	bool			orphan;
 	bool			refused;
 	u8			buf_order;
 	u16			nr;
 	int			err;
+	u32			sq_pos;
 	struct rtrs_read_req	rd;
 	struct ib_cqe		cqe;
 	struct work_struct	work;
@@ -256,6 +262,8 @@ struct rtrs_srv_op {
 	void			*priv;
 	void			*buf;
 	u64			buf_dma;
+	struct rtrs_srv_con	*buf_con;
+	u32			buf_pos;
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -264,14 +272,32 @@ struct rtrs_srv_op {
  * @path: the path it belongs to; constant
  * @recv_cqe: of all its receives, but the one for INFO_REQ
  * @wr_cqe: of sends whose success is of no interest
+ * @sq_lock: one who posts at a time, so that the order of sends is known; innermost
+ * @quiet: answers that nobody waits for, since the last signalled work request
+ * @max_quiet: if no more entries than that are taken with it, an answer may be one of
+ *	those
+ * @sq_head: entries of the send queue that have been used; wraps
+ * @sq_tail: up to here they are known to be over
  *
  * Belongs to the path; freed when its connection manager id is gone.
+ *
+ * The work requests of an answer that nobody waits for keep their entries in the send
+ * queue until a signalled one behind them has completed, while the operation is used
+ * again at once. So such an answer is posted only while no more than @max_quiet
+ * entries are taken; after the last of them, each operation has in the queue what
+ * rtrs_srv_op_sends() says at most, and the queue has room for the sum. @sq_head and
+ * @quiet change under @sq_lock, with the post that they count.
  */
 struct rtrs_srv_con {
 	struct rtrs_con		c;
 	struct rtrs_srv_path	*path;
 	struct ib_cqe		recv_cqe;
 	struct ib_cqe		wr_cqe;
+	spinlock_t		sq_lock ____cacheline_aligned_in_smp; /* sends */
+	unsigned int		quiet;
+	unsigned int		max_quiet;
+	u32			sq_head;
+	u32			sq_tail;
 };
 
 /**
@@ -468,7 +494,7 @@ int rtrs_srv_chunks_register(struct rtrs_srv_path *path);
 struct rtrs_iu *rtrs_srv_chunks_describe(struct rtrs_srv_path *path);
 void rtrs_srv_chunks_unmap(struct rtrs_srv_path *path);
 void rtrs_srv_chunk_free(struct rtrs_srv_op *op);
-int rtrs_srv_read_buf(struct rtrs_srv_op *op, size_t len);
+int rtrs_srv_op_buf(struct rtrs_srv_op *op, size_t len);
 
 /* rtrs-srv-io.c */
 int rtrs_srv_io_request(struct rtrs_srv_con *con, u32 payload);
