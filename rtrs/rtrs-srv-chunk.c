@@ -12,9 +12,9 @@
  * Without always_invalidate one region covers as many chunks as the device
  * allows, and stays registered as long as the path lives. With it each chunk has
  * its own, for the data path to invalidate and register again; its page list
- * stays the same. The data of reads then goes to buffers that are never
- * registered, so that reads need none of this: each operation gets one when it
- * is first needed, and keeps it.
+ * stays the same. The data of reads, and of small writes, is then in buffers that
+ * are never registered, so that these need none of this: each operation gets one
+ * when it is first needed, and keeps it.
  *
  * When the path ends, regions and mappings are undone first, which leaves nothing
  * on the device. The pages follow: at once those of an operation that is over,

@@ -193,6 +193,8 @@ struct parse_case {
 
 static const struct parse_case parse_cases[] = {
 	{ "write, 4 KiB",	4128,	WR, 32,	  0, 0, 0,	0,	 4096 },
+	{ "write, 8 KiB",	8224,	WR, 32,	  0, 0, 0,	0,	 8192 },
+	{ "write, a byte more than a page", 4129, WR, 32, 0, 0, 0, 0,	 4097 },
 	{ "write, 512 bytes",	544,	WR, 32,	  0, 0, 0,	0,	 512 },
 	{ "write, 1 byte",	33,	WR, 32,	  0, 0, 0,	0,	 1 },
 	{ "write, no data",	32,	WR, 32,	  0, 0, 0,	0,	 0 },
@@ -305,11 +307,32 @@ static void parse_keeps_data_from_the_client(struct kunit *test)
 		kunit_skip(test, "refused");
 	KUNIT_ASSERT_EQ(test, srv_test_parse(f, c, true), 0);
 	if (c->type == WR)
-		KUNIT_EXPECT_EQ(test, op->invalidate, op->data_len != 0);
+		KUNIT_EXPECT_EQ(test, op->invalidate || op->copied,
+				op->data_len != 0);
 	else
+		KUNIT_EXPECT_FALSE(test, op->copied);
+	if (op->data_len)
 		KUNIT_EXPECT_TRUE(test, op->invalidate == op->in_place);
-	if (c->type == RD && op->data_len && !op->in_place)
+	if (op->data_len && !op->in_place)
 		KUNIT_EXPECT_GE(test, PAGE_SIZE << op->buf_order, op->data_len);
+}
+
+static void parse_copies_small_writes(struct kunit *test)
+{
+	const struct parse_case *c = test->param_value;
+	struct srv_fixture *f = test->priv;
+	struct rtrs_srv_op *op = &f->op[0];
+
+	if (c->err || c->type != WR)
+		kunit_skip(test, "no write");
+	KUNIT_ASSERT_EQ(test, srv_test_parse(f, c, true), 0);
+	KUNIT_EXPECT_EQ(test, op->copied,
+			op->data_len && op->data_len <= RTRS_SRV_MAX_COPY);
+	KUNIT_EXPECT_EQ(test, op->in_place, !op->copied);
+	if (!op->copied)
+		return;
+	rtrs_srv_op_copy(op);
+	KUNIT_EXPECT_MEMEQ(test, op->buf, op->chunk, op->data_len);
 }
 
 /* Then everything is in the chunk, and nothing is invalidated. */
@@ -754,6 +777,7 @@ static struct kunit_case rtrs_srv_io_cases[] = {
 	KUNIT_CASE_PARAM(parse_has_its_errno, parse_gen_params),
 	KUNIT_CASE_PARAM(parse_finds_data_and_user_message, parse_gen_params),
 	KUNIT_CASE_PARAM(parse_keeps_data_from_the_client, parse_gen_params),
+	KUNIT_CASE_PARAM(parse_copies_small_writes, parse_gen_params),
 	KUNIT_CASE_PARAM(parse_leaves_it_there_without_a_key, parse_gen_params),
 	KUNIT_CASE_PARAM(parse_counts_what_it_takes, parse_gen_params),
 	KUNIT_CASE(parse_copies_the_user_message),

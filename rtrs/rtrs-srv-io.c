@@ -6,13 +6,13 @@
  * without delay, the operation of that chunk is claimed, the messages are copied
  * out of the chunk before they are looked at, since the client can write there at
  * any time, and the user decides whether it takes the request on. Whatever comes
- * later therefore finds it. With always_invalidate a write's chunk is then
- * invalidated. When that has completed nobody but the user can change the data,
- * and a work item of the operation's own has the user carry it out: that may
- * block, and blocks nobody else. A read's data goes to memory that no client can
- * reach, so nothing needs to be invalidated for it; only where there is no such
- * memory is it read in place, and treated as a write. Without always_invalidate
- * everything happens in the chunk.
+ * later therefore finds it. With always_invalidate the data of a small write is then
+ * copied, and the chunk of a large one invalidated. When that is done nobody but the
+ * user can change the data, and a work item of the operation's own has the user carry
+ * it out: that may block, and blocks nobody else. A read's data goes to memory that no
+ * client can reach, so nothing needs to be invalidated for it; only where there is no
+ * such memory is it read in place, and treated as a large write. Without
+ * always_invalidate everything happens in the chunk.
  *
  * The answer is one chain of work requests with one doorbell, on the connection
  * that the request came on: the chunk's registration if it was invalidated, the
@@ -40,6 +40,12 @@
 
 #include "rtrs-srv.h"
 #include "rtrs-srv-trace.h"
+
+/*
+ * Writes up to this size are copied out of their chunk: that costs less than to
+ * invalidate its region and to register it again.
+ */
+#define RTRS_SRV_MAX_COPY	SZ_4K
 
 /* Of the answers that nobody waits for, one in so many is signalled. */
 #define RTRS_SRV_QUIET_ANSWERS	16
@@ -241,7 +247,7 @@ static void rtrs_srv_chain_rsp(struct rtrs_srv_chain *chain,
 static void rtrs_srv_sync_for_device(const struct rtrs_srv_op *op, size_t len)
 {
 	struct ib_device *dev = op->path->dev;
-	u32 start = op->in_place ? 0 : op->usr_off;
+	u32 start = op->in_place || op->copied ? 0 : op->usr_off;
 	u32 end = min_t(u32, op->off + RTRS_MAX_REQ_LEN,
 			rtrs_srv_conf.chunk_size);
 
@@ -491,6 +497,13 @@ static int rtrs_srv_op_post_inv(struct rtrs_srv_op *op)
 	return ib_post_send(op->con->c.qp, &wr, NULL);
 }
 
+/* Only where its chunk would have to be invalidated otherwise. */
+static bool rtrs_srv_may_copy(struct rtrs_srv_op *op)
+{
+	return op->mr && op->data_len && op->data_len <= RTRS_SRV_MAX_COPY &&
+	       !rtrs_srv_op_buf(op, op->data_len);
+}
+
 static int rtrs_srv_parse_write(struct rtrs_srv_op *op, const void *msg,
 				size_t len)
 {
@@ -504,8 +517,9 @@ static int rtrs_srv_parse_write(struct rtrs_srv_op *op, const void *msg,
 		return -EINVAL;
 	op->usr_off = op->off - usr_len;
 	op->data_len = op->usr_off;
-	op->in_place = true;
-	op->invalidate = op->data_len && op->mr;
+	op->copied = rtrs_srv_may_copy(op);
+	op->in_place = !op->copied;
+	op->invalidate = op->data_len && op->mr && !op->copied;
 	return 0;
 }
 
@@ -578,6 +592,16 @@ static int rtrs_srv_op_parse(struct rtrs_srv_op *op)
 	return 0;
 }
 
+/* From here on the client can do what it likes to its chunk. */
+static void rtrs_srv_op_copy(struct rtrs_srv_op *op)
+{
+	rtrs_srv_sync_for_cpu(op, 0, op->data_len);
+	if (op->data_len == PAGE_SIZE)
+		copy_page(op->buf, op->chunk);
+	else
+		memcpy(op->buf, op->chunk, op->data_len);
+}
+
 static int rtrs_srv_op_check(struct rtrs_srv_op *op)
 {
 	int err = rtrs_srv_op_parse(op);
@@ -585,7 +609,11 @@ static int rtrs_srv_op_check(struct rtrs_srv_op *op)
 	if (err)
 		rtrs_srv_err(op->path, "bad request for chunk %u: %pe\n",
 			     op->nr, ERR_PTR(err));
-	return err ?: rtrs_srv_op_offer(op);
+	else
+		err = rtrs_srv_op_offer(op);
+	if (!err && op->copied)
+		rtrs_srv_op_copy(op);
+	return err;
 }
 
 /* It is its turn: on to its data, or to its answer. Does not sleep. */
@@ -620,6 +648,7 @@ static void rtrs_srv_op_start(struct rtrs_srv_op *op)
 	op->usr_off = 0;
 	op->data_len = 0;
 	op->in_place = false;
+	op->copied = false;
 	op->invalidate = false;
 	op->invalidated = false;
 	op->rd = (struct rtrs_read_req) {};

@@ -196,6 +196,7 @@ enum rtrs_srv_op_state {
  * @invalidate: the chunk's region has to be invalidated first
  * @invalidated: and has been: it has to be registered again
  * @in_place: the data is in the chunk
+ * @copied: the data of a write was in the chunk, and is in @buf
  * @rd: of a read, what the client asked for; else zeroes
  * @slotted: it came on the service connection, and is in its slot
  * @known: the user has been asked whether it takes it on
@@ -214,7 +215,7 @@ enum rtrs_srv_op_state {
  * @mr: its region if it has one of its own, else NULL
  * @msg: for a copy of the user message
  * @priv: the user's
- * @buf: memory for the data of reads that no key opens, or NULL
+ * @buf: memory for data that no key opens, or NULL
  * @buf_dma: its address for the device
  * @buf_order: its size, as a page order
  * @buf_con: connection that an answer was last sent on from there, or NULL
@@ -240,6 +241,7 @@ struct rtrs_srv_op {
 	bool			invalidate;
 	bool			invalidated;
 	bool			in_place;
+	bool			copied;
 	bool			slotted;
 	bool			known;
 	bool			woken;

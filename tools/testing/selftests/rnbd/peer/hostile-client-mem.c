@@ -13,17 +13,19 @@
 #include "hostile-client.h"
 
 #define CHUNK	3
-#define LEN	4096
+#define LEN	4096			/* a server may copy as little as that */
+#define LARGE	(4 * LEN)		/* and it invalidates the chunk for that */
 
 /* --- a chunk used twice --------------------------------------------------------- */
 
 /* A slow write of pattern @round to @sector, which the server has taken. */
-static struct req *slow_write(struct foe *f, unsigned int cid, uint32_t id,
-			      uint64_t sector, unsigned int round)
+static struct req *slow_write_len(struct foe *f, unsigned int cid, uint32_t id,
+				  uint64_t sector, unsigned int round,
+				  unsigned int len)
 {
-	struct req *r = foe_io(f, cid, CHUNK, id, RNBD_OP_WRITE, sector, LEN);
+	struct req *r = foe_io(f, cid, CHUNK, id, RNBD_OP_WRITE, sector, len);
 
-	pattern(r->data, LEN, sector, round);
+	pattern(r->data, len, sector, round);
 	if (clt_send(&f->c, r))
 		bad("cannot send");
 	/* what is answered on the same connection was sent later */
@@ -31,6 +33,12 @@ static struct req *slow_write(struct foe *f, unsigned int cid, uint32_t id,
 	if (r->done)
 		bad("the slow disk is not slow");
 	return r;
+}
+
+static struct req *slow_write(struct foe *f, unsigned int cid, uint32_t id,
+			      uint64_t sector, unsigned int round)
+{
+	return slow_write_len(f, cid, id, sector, round, LEN);
 }
 
 /* A request for a chunk that has one, whatever is in it. */
@@ -53,12 +61,18 @@ static void expect_done(struct foe *f, struct req *r, const char *what)
 	expect(ret ?: r->err, 0, what);
 }
 
+static void expect_on_disk_len(uint64_t sector, unsigned int round,
+			       unsigned int len)
+{
+	uint8_t b[LARGE];
+
+	if (look_at(D_SLOW, sector, len, b))
+		check_pattern(b, len, sector, round, "on the disk");
+}
+
 static void expect_on_disk(uint64_t sector, unsigned int round)
 {
-	uint8_t b[LEN];
-
-	if (look_at(D_SLOW, sector, LEN, b))
-		check_pattern(b, LEN, sector, round, "on the disk");
+	expect_on_disk_len(sector, round, LEN);
 }
 
 static void twice_on(unsigned int cid)
@@ -251,28 +265,81 @@ static void t_rewrite_own(void)
 	struct desc d;
 	struct foe f;
 	uint32_t id;
-	uint8_t b[LEN];
+	uint8_t b[LARGE];
 	struct req *r;
 
 	if (!foe_start(&f) || !foe_open(&f, D_SLOW, &id)) {
 		foe_free(&f);
 		return;
 	}
-	r = slow_write(&f, 1, id, 24, 1);
+	r = slow_write_len(&f, 1, id, 128, 1, LARGE);
 	expect_done(&f, r, "the write before");
 	d = chunk_of(&f, CHUNK);
-	slow_write(&f, 1, id, 24, 2);
-	rewrite(&f, 1, &d, 0, LEN);
+	slow_write_len(&f, 1, id, 128, 2, LARGE);
+	rewrite(&f, 1, &d, 0, LARGE);
 	foe_must_end(&f, "data rewritten by the chunk's own key");
 	foe_free(&f);
-	if (look_at(D_SLOW, 24, LEN, b) &&
-	    pattern_differs(b, LEN, 24, 1) >= 0 &&
-	    pattern_differs(b, LEN, 24, 2) >= 0)
+	if (look_at(D_SLOW, 128, LARGE, b) &&
+	    pattern_differs(b, LARGE, 128, 1) >= 0 &&
+	    pattern_differs(b, LARGE, 128, 2) >= 0)
 		bad("the disk holds neither the old data nor the new");
 }
 
+/* A small one, which may have been copied: then the chunk is of no interest. */
+static void rewrite_own(unsigned int len, uint64_t sector)
+{
+	bool ended;
+	struct desc d;
+	struct foe f;
+	uint32_t id;
+	struct req *r;
+
+	if (foe_start(&f) && foe_open(&f, D_SLOW, &id)) {
+		d = chunk_of(&f, CHUNK);
+		r = slow_write_len(&f, 1, id, sector, 2, len);
+		rewrite(&f, 1, &d, 0, len);
+		ended = clt_wait(&f.c, r) || f.c.dead;
+		if (ended)
+			bad("the path has ended");
+		else
+			expect(r->err, 0, "the write");
+		expect_on_disk_len(sector, 2, len);
+	}
+	foe_free(&f);
+}
+
+static void t_rewrite_own_small(void)
+{
+	rewrite_own(LEN, 24);
+}
+
+static void t_rewrite_own_sector(void)
+{
+	rewrite_own(512, 24);
+}
+
+/* Again and again, while it is being copied: what is written is in any case one piece. */
+static void t_rewrite_many(void)
+{
+	struct desc d;
+	struct foe f;
+	uint32_t id;
+	struct req *r;
+	int i;
+
+	if (foe_start(&f) && foe_open(&f, D_SLOW, &id)) {
+		d = chunk_of(&f, CHUNK);
+		r = slow_write(&f, 1, id, 24, 3);
+		for (i = 0; i < 20; i++)
+			rewrite(&f, 1, &d, 0, LEN + RNBD_IO_LEN);
+		expect_done(&f, r, "the write");
+		expect_on_disk(24, 3);
+	}
+	foe_free(&f);
+}
+
 /* By that key, but from another path's queue pair. */
-static void t_rewrite_other_qp(void)
+static void rewrite_other_qp(unsigned int len, uint64_t sector)
 {
 	struct req *r;
 	struct desc d;
@@ -280,31 +347,51 @@ static void t_rewrite_other_qp(void)
 
 	if (pair_start(&p)) {
 		d = chunk_of(&p.f, CHUNK);
-		r = slow_write(&p.f, 1, p.id, 32, 2);
-		rewrite(&p.g, 1, &d, 0, LEN);
+		r = slow_write_len(&p.f, 1, p.id, sector, 2, len);
+		rewrite(&p.g, 1, &d, 0, len);
 		foe_must_end(&p.g, "another path's key");
 		expect_done(&p.f, r, "the write");
-		expect_on_disk(32, 2);
+		expect_on_disk_len(sector, 2, len);
 	}
 	pair_free(&p);
 }
 
+static void t_rewrite_other_qp(void)
+{
+	rewrite_other_qp(LARGE, 192);
+}
+
+static void t_rewrite_other_qp_small(void)
+{
+	rewrite_other_qp(LEN, 32);
+}
+
 /* By the other path's key of that chunk number: its own memory, and nothing else. */
-static void t_rewrite_alias(void)
+static void rewrite_alias(unsigned int len, uint64_t sector)
 {
 	struct req *r;
 	struct desc d;
 	struct pair p;
 
 	if (pair_start(&p)) {
-		r = slow_write(&p.f, 1, p.id, 40, 3);
+		r = slow_write_len(&p.f, 1, p.id, sector, 3, len);
 		d = chunk_of(&p.g, CHUNK);
-		rewrite(&p.g, 1, &d, 0, LEN + 100);
+		rewrite(&p.g, 1, &d, 0, len + 100);
 		foe_must_live(&p.g, 1, "writing to its own memory");
 		expect_done(&p.f, r, "the write");
-		expect_on_disk(40, 3);
+		expect_on_disk_len(sector, 3, len);
 	}
 	pair_free(&p);
+}
+
+static void t_rewrite_alias(void)
+{
+	rewrite_alias(LARGE, 256);
+}
+
+static void t_rewrite_alias_small(void)
+{
+	rewrite_alias(LEN, 40);
 }
 
 /* The one that waits for the first, on the other path, is not rewritten either. */
@@ -419,10 +506,20 @@ static void t_race_read_msg(void)
 static const struct run_case rewrite_runs[] = {
 	{ { "a write's data, by the key it came with", CASE_KEEPS },
 	  t_rewrite_own },
+	{ { "a small write's data, by the key it came with", CASE_KEEPS },
+	  t_rewrite_own_small },
+	{ { "a sector's data, by the key it came with", CASE_KEEPS },
+	  t_rewrite_own_sector },
+	{ { "a small write's data, again and again", CASE_KEEPS },
+	  t_rewrite_many },
 	{ { "a write's data, by that key from another path", CASE_PATH2 },
 	  t_rewrite_other_qp },
+	{ { "a small write's data, by that key from another path", CASE_PATH2 },
+	  t_rewrite_other_qp_small },
 	{ { "a write's data, by the other path's key", CASE_PATH2 },
 	  t_rewrite_alias },
+	{ { "a small write's data, by the other path's key", CASE_PATH2 },
+	  t_rewrite_alias_small },
 	{ { "of a write that waits, from the path it waits for", CASE_PATH2 },
 	  t_rewrite_waiting },
 	{ { "a read's message", 0 }, t_rewrite_read_msg },
@@ -574,7 +671,7 @@ static void run_key(const void *elem)
 	if (!foe_start(&f) || !foe_open(&f, D_DEV, &id))
 		goto out;
 	old = f.c.chunk[CHUNK];
-	expect(clt_call(&f.c, foe_io(&f, 1, CHUNK, id, RNBD_OP_WRITE, 0, LEN)), 0,
+	expect(clt_call(&f.c, foe_io(&f, 1, CHUNK, id, RNBD_OP_WRITE, 0, LARGE)), 0,
 	       "an honest write");
 	if (c->can_read && !allow_reads(&f, 1))
 		goto out;
