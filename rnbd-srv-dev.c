@@ -199,6 +199,7 @@ static void rnbd_srv_close_work(struct work_struct *work)
 	/* a client on this very machine may wait for us to write */
 	unsigned int noio = memalloc_noio_save();
 
+	rnbd_srv_lanes_flush(sess_dev);
 	/* Before the file goes: only open files keep dev->bdev what it is. */
 	scoped_guard(mutex, &rnbd_srv_lock)
 		rnbd_srv_dev_put(sess_dev->dev);
@@ -228,6 +229,7 @@ static void rnbd_srv_ref_release(struct percpu_ref *ref)
 void rnbd_srv_sess_dev_free(struct rnbd_srv_sess_dev *sess_dev)
 {
 	percpu_ref_exit(&sess_dev->ref);
+	rnbd_srv_lanes_free(sess_dev);
 	rnbd_srv_sess_put(sess_dev->sess);
 	kfree(sess_dev);
 	if (atomic_dec_and_test(&rnbd_srv_nr_sess_devs))
@@ -577,7 +579,9 @@ static struct rnbd_srv_sess_dev *rnbd_srv_sess_dev_alloc(struct rnbd_srv_sess *s
 
 	if (!sess_dev)
 		return NULL;
-	if (percpu_ref_init(&sess_dev->ref, rnbd_srv_ref_release, 0, GFP_KERNEL)) {
+	if (rnbd_srv_lanes_alloc(sess_dev) ||
+	    percpu_ref_init(&sess_dev->ref, rnbd_srv_ref_release, 0, GFP_KERNEL)) {
+		rnbd_srv_lanes_free(sess_dev);
 		kfree(sess_dev);
 		return NULL;
 	}

@@ -5,9 +5,12 @@
  * RTRS shows us each IO message when it arrives (rnbd_srv_io_admit()): it is
  * checked, the device is looked up and held, and the request takes its place in
  * the order of the device's requests (rnbd-srv-order.c). When its data is there
- * RTRS has us carry it out, on a work item of its own, which may block as long as
- * the device likes. Unless it has to wait for an earlier write, one bio that
- * points at the data is submitted, and its end is the answer.
+ * RTRS has us carry it out. Unless it has to wait for an earlier write, it gets into
+ * the lane of its device: to submit may block for as long as the device likes, so
+ * that is done on a work item, one a session, device and CPU. All that is in a lane
+ * by then is submitted together, under one plug. If the device blocks, what is
+ * behind in the lane waits, but that is for the same device, and of the same client.
+ * One bio a request points at the data, and its end is the answer.
  *
  * All that a request needs, its bio included, is in memory that RTRS has for it:
  * nothing is allocated here. The reference on the device is per CPU, so that I/O
@@ -21,7 +24,9 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bio.h>
+#include <linux/blkdev.h>
 #include <linux/ioprio.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 
 #include "rnbd-srv.h"
@@ -198,8 +203,7 @@ static u16 rnbd_srv_ioprio(const struct rnbd_srv_sess *sess, u16 prio)
 	}
 }
 
-static void rnbd_srv_io_submit(struct rnbd_srv_io *io,
-			       const struct rtrs_srv_req *req)
+static void rnbd_srv_io_submit(struct rnbd_srv_io *io)
 {
 	const struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
 	const struct rnbd_io *msg = &io->msg;
@@ -208,15 +212,102 @@ static void rnbd_srv_io_submit(struct rnbd_srv_io *io,
 	bio_init(bio, sess_dev->bdev, &io->bvec, 1, rnbd_srv_opf(msg));
 	/* The sector of a flush means nothing; mainline's is out of range. */
 	bio->bi_iter.bi_sector = msg->bi_size ? msg->sector : 0;
-	if (req->data_len)
-		__bio_add_page(bio, virt_to_page(req->data), req->data_len,
-			       offset_in_page(req->data));
+	if (io->data_len)
+		__bio_add_page(bio, virt_to_page(io->data), io->data_len,
+			       offset_in_page(io->data));
 	else
 		bio->bi_iter.bi_size = msg->bi_size;
 	bio->bi_ioprio = rnbd_srv_ioprio(sess_dev->sess, msg->prio);
 	bio->bi_end_io = rnbd_srv_end_io;
-	io->len = req->dir == DMA_FROM_DEVICE ? req->data_len : 0;
 	submit_bio(bio);
+}
+
+static void rnbd_srv_io_run(struct rnbd_srv_io *io)
+{
+	const struct rnbd_io *msg = &io->msg;
+	bool nothing = (msg->rw & RNBD_OP_MASK) == RNBD_OP_WRITE &&
+		       !msg->bi_size &&
+		       !(msg->rw & (RNBD_F_FUA | RNBD_F_PREFLUSH));
+
+	if (unlikely(io->err || nothing))
+		rnbd_srv_io_finish(io, io->err, 0);
+	else
+		rnbd_srv_io_submit(io);
+}
+
+static void rnbd_srv_run_list(struct llist_node *list)
+{
+	struct rnbd_srv_io *io, *next;
+
+	llist_for_each_entry_safe(io, next, list, node)
+		rnbd_srv_io_run(io);
+}
+
+/*
+ * The device is not closed before this has returned. Each I/O may be another's as soon
+ * as it has been run.
+ */
+static void rnbd_srv_lane_work(struct work_struct *work)
+{
+	struct rnbd_srv_lane *lane = container_of(work, struct rnbd_srv_lane,
+						  work);
+	struct llist_node *list = llist_del_all(&lane->todo);
+	struct blk_plug plug;
+
+	if (!list)
+		return;
+	if (!list->next) {
+		rnbd_srv_run_list(list);
+		return;
+	}
+	blk_start_plug(&plug);
+	rnbd_srv_run_list(llist_reverse_order(list));
+	blk_finish_plug(&plug);
+}
+
+/**
+ * rnbd_srv_lanes_alloc() - make the lanes of a device
+ * @sess_dev: the device
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int rnbd_srv_lanes_alloc(struct rnbd_srv_sess_dev *sess_dev)
+{
+	int cpu;
+
+	sess_dev->lanes = alloc_percpu(struct rnbd_srv_lane);
+	if (!sess_dev->lanes)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu) {
+		struct rnbd_srv_lane *lane = per_cpu_ptr(sess_dev->lanes, cpu);
+
+		init_llist_head(&lane->todo);
+		INIT_WORK(&lane->work, rnbd_srv_lane_work);
+	}
+	return 0;
+}
+
+/**
+ * rnbd_srv_lanes_flush() - wait until nothing is in the lanes of a device
+ * @sess_dev: the device, whose last I/O has ended
+ *
+ * Context: process, sleeps.
+ */
+void rnbd_srv_lanes_flush(struct rnbd_srv_sess_dev *sess_dev)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		flush_work(&per_cpu_ptr(sess_dev->lanes, cpu)->work);
+}
+
+/**
+ * rnbd_srv_lanes_free() - free the lanes of a device
+ * @sess_dev: the device, with nothing in them
+ */
+void rnbd_srv_lanes_free(struct rnbd_srv_sess_dev *sess_dev)
+{
+	free_percpu(sess_dev->lanes);
 }
 
 /**
@@ -225,22 +316,25 @@ static void rnbd_srv_io_submit(struct rnbd_srv_io *io,
  * @req: as RTRS has it
  * @err: why it is not to be carried out any more, or 0
  *
- * Context: process, may block for as long as the device likes.
+ * Also what is only to be answered takes the lane, so that the end of one request
+ * never calls the end of the next, and so on.
+ *
+ * Context: any but hard interrupt.
  */
 void rnbd_srv_io_carry_out(struct rnbd_srv_io *io,
 			   const struct rtrs_srv_req *req, int err)
 {
-	const struct rnbd_io *msg = &io->msg;
-	bool nothing = (msg->rw & RNBD_OP_MASK) == RNBD_OP_WRITE &&
-		       !msg->bi_size &&
-		       !(msg->rw & (RNBD_F_FUA | RNBD_F_PREFLUSH));
+	struct rnbd_srv_lane *lane = raw_cpu_ptr(io->sess_dev->lanes);
+	struct rtrs_srv_op *op = io->order.op;
 
 	if (!rnbd_srv_order_ready(&io->order))
 		return;
-	if (unlikely(err || nothing))
-		rnbd_srv_io_finish(io, err, 0);
-	else
-		rnbd_srv_io_submit(io, req);
+	io->data = req->data;
+	io->data_len = req->data_len;
+	io->len = req->dir == DMA_FROM_DEVICE ? req->data_len : 0;
+	io->err = err;
+	if (llist_add(&io->node, &lane->todo))
+		rtrs_srv_queue_work(op, &lane->work);
 }
 
 /*

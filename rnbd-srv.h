@@ -19,6 +19,7 @@
 #include <linux/kobject.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/percpu-refcount.h>
 #include <linux/rbtree.h>
@@ -118,8 +119,19 @@ struct rnbd_srv_dev {
 };
 
 /**
+ * struct rnbd_srv_lane - I/O of a session to a device that is to be submitted, a CPU
+ * @todo: of &struct rnbd_srv_io, the last first
+ * @work: submits it; queued by whoever finds @todo empty
+ */
+struct rnbd_srv_lane {
+	struct llist_head	todo;
+	struct work_struct	work;
+};
+
+/**
  * struct rnbd_srv_sess_dev - a device that a session has open
  * @ref: one while attached, one each for every I/O under way
+ * @lanes: per CPU
  * @bdev: the device, constant
  * @mode: how the client opened it, constant
  * @id: device_id, constant
@@ -138,6 +150,7 @@ struct rnbd_srv_dev {
  */
 struct rnbd_srv_sess_dev {
 	struct percpu_ref		ref;
+	struct rnbd_srv_lane __percpu	*lanes;
 	struct block_device		*bdev;
 	enum rnbd_access_mode		mode;
 	u32				id;
@@ -158,7 +171,11 @@ struct rnbd_srv_sess_dev {
  * @sess_dev: where it goes, holds a reference
  * @order: its place among the device's requests
  * @msg: what the client wants, decoded and checked
+ * @node: in a lane
+ * @data: its data, or where that is to go
+ * @data_len: bytes of it
  * @len: bytes to answer with if it succeeds
+ * @err: why it is not to be carried out any more, or 0
  * @chunk: number of the request, for those who trace it
  * @work: answers it if it ended in hard interrupt context
  * @bio: carries it out
@@ -171,7 +188,11 @@ struct rnbd_srv_io {
 	struct rnbd_srv_sess_dev	*sess_dev;
 	struct rnbd_srv_order_entry	order;
 	struct rnbd_io			msg;
+	struct llist_node		node;
+	void				*data;
+	size_t				data_len;
 	size_t				len;
+	int				err;
 	u16				chunk;
 	struct work_struct		work;
 	struct bio			bio;
@@ -188,6 +209,9 @@ int rnbd_srv_io_admit(struct rnbd_srv_sess *sess, struct rnbd_srv_io *io,
 		      struct rtrs_srv_op *op, const struct rtrs_srv_req *req);
 void rnbd_srv_io_carry_out(struct rnbd_srv_io *io,
 			   const struct rtrs_srv_req *req, int err);
+int rnbd_srv_lanes_alloc(struct rnbd_srv_sess_dev *sess_dev);
+void rnbd_srv_lanes_flush(struct rnbd_srv_sess_dev *sess_dev);
+void rnbd_srv_lanes_free(struct rnbd_srv_sess_dev *sess_dev);
 int rnbd_srv_io_init(void);
 void rnbd_srv_io_exit(void);
 

@@ -8,8 +8,8 @@
  * any time, and the user decides whether it takes the request on. Whatever comes
  * later therefore finds it. With always_invalidate the data of a small write is then
  * copied, and the chunk of a large one invalidated. When that is done nobody but the
- * user can change the data, and a work item of the operation's own has the user carry
- * it out: that may block, and blocks nobody else. A read's data goes to memory that no
+ * user can change the data, and the user carries it out: what may block for that has a
+ * workqueue of the session's own. A read's data goes to memory that no
  * client can reach, so nothing needs to be invalidated for it; only where there is no
  * such memory is it read in place, and treated as a large write. Without
  * always_invalidate everything happens in the chunk.
@@ -467,6 +467,12 @@ void rtrs_srv_carry_on(struct rtrs_srv_op *op)
 }
 EXPORT_SYMBOL_GPL(rtrs_srv_carry_on);
 
+bool rtrs_srv_queue_work(struct rtrs_srv_op *op, struct work_struct *work)
+{
+	return queue_work(op->path->sess->io_wq, work);
+}
+EXPORT_SYMBOL_GPL(rtrs_srv_queue_work);
+
 static void rtrs_srv_op_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 {
 	struct rtrs_srv_op *op = container_of(wc->wr_cqe, struct rtrs_srv_op,
@@ -479,7 +485,7 @@ static void rtrs_srv_op_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 		rtrs_srv_sq_over(op);
 		op->invalidated = true;
 	}
-	rtrs_srv_op_queue(op);
+	rtrs_srv_op_carry_out(op);
 }
 
 static int rtrs_srv_op_post_inv(struct rtrs_srv_op *op)
@@ -630,7 +636,7 @@ static void rtrs_srv_op_go_on(struct rtrs_srv_op *op)
 			return;
 		rtrs_srv_path_error(op->path, "cannot invalidate", op->err);
 	}
-	rtrs_srv_op_queue(op);
+	rtrs_srv_op_carry_out(op);
 }
 
 /*
@@ -667,11 +673,10 @@ static void rtrs_srv_op_start(struct rtrs_srv_op *op)
 }
 
 /**
- * rtrs_srv_op_work() - begin or go on with an operation that had to wait, or carry
- *	it out
+ * rtrs_srv_op_work() - begin or go on with an operation that had to wait
  * @work: rtrs_srv_op.work
  *
- * Context: process, sleeps for as long as the user does.
+ * Context: process.
  */
 void rtrs_srv_op_work(struct work_struct *work)
 {

@@ -23,6 +23,7 @@
 #include <linux/socket.h>
 #include <linux/types.h>
 #include <linux/uuid.h>
+#include <linux/workqueue.h>
 
 /**
  * struct rtrs_path_addr - the two ends of a path, as seen by a client
@@ -346,10 +347,10 @@ struct rtrs_srv_req {
  *	over the service connection, where heartbeats do. Called in the order in
  *	which requests arrive, as far as there is one, and before a client can do
  *	anything that relies on the request having been given up.
- * @carry_out: do what the request that was taken on says, and call
- *	rtrs_srv_respond() once, now or later; @err is not 0 if it must not be
- *	done any more, only be answered. Process context, may block for as long as
- *	it likes: nothing else waits for it.
+ * @carry_out: the data of a request that was taken on is there: do what the request
+ *	says, and call rtrs_srv_respond() once, now or later; @err is not 0 if it
+ *	must not be done any more, only be answered. In softirq or process context:
+ *	must not sleep. What does has rtrs_srv_queue_work().
  */
 struct rtrs_srv_ops {
 	size_t max_msg_len;
@@ -415,6 +416,21 @@ void *rtrs_srv_op_priv(struct rtrs_srv_op *op);
  * Context: any.
  */
 void rtrs_srv_carry_on(struct rtrs_srv_op *op);
+
+/**
+ * rtrs_srv_queue_work() - do what may block for requests of a session
+ * @op: a request that is not answered
+ * @work: what does it
+ *
+ * On a workqueue of the session's own, on this CPU. As many work items as the session
+ * has chunks may run there at once, and block for as long as they like. It makes
+ * progress during memory reclaim, and waits for what runs there before the session
+ * goes; the user sees to it that the memory of @work stays until then.
+ *
+ * Context: any.
+ * Return: false if @work was queued already, and has not begun.
+ */
+bool rtrs_srv_queue_work(struct rtrs_srv_op *op, struct work_struct *work);
 
 /**
  * rtrs_srv_send_event() - say something to the client's user
