@@ -149,7 +149,7 @@ static void io_test_send(struct io_fixture *f, unsigned int chunk, unsigned int 
 
 	io->con = &f->con[cid];
 	io->cpu = raw_smp_processor_id();
-	atomic_inc(&io->con->inflight);
+	atomic_inc(&io->con->c.inflight);
 	atomic_set(&io->state, RTRS_CLT_IO_BUSY | RTRS_CLT_IO_RSP | RTRS_CLT_IO_ANS);
 }
 
@@ -228,7 +228,7 @@ static void answer_ends_its_request(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->done, (unsigned int)done);
 	if (done)
 		KUNIT_EXPECT_EQ(test, f->err, c->want);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->con[1].inflight), done ? 0 : 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->con[1].c.inflight), done ? 0 : 1);
 }
 
 static void answer_to_nothing_ends_the_path(struct kunit *test)

@@ -72,7 +72,7 @@ static void rtrs_clt_io_end(struct rtrs_clt_io *io, int err)
 	if (io->copied && !err && io->req.dir == DMA_FROM_DEVICE)
 		rtrs_clt_io_take_data(io);
 	rtrs_clt_io_unmap(io);
-	atomic_dec(&io->con->inflight);
+	atomic_dec(&io->con->c.inflight);
 	atomic_set_release(&io->state, 0);
 	done(priv, err);
 }
@@ -566,7 +566,7 @@ static int rtrs_clt_path_send(struct rtrs_clt_path *path,
 	trace_rtrs_clt_request(path, req->chunk, req);
 	if (static_branch_unlikely(&rtrs_clt_latency_key))
 		io->posted_ns = ktime_get_ns();
-	atomic_inc(&io->con->inflight);
+	atomic_inc(&io->con->c.inflight);
 	if (unlikely(rtrs_clt_io_post(path, io, req->chunk, nents, &reg)))
 		rtrs_clt_path_error(path);
 	else
@@ -686,7 +686,7 @@ static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
 
 	trace_rtrs_clt_fail_over(io->con->path, req.chunk, &req);
 	rtrs_clt_io_unmap(io);
-	atomic_dec(&io->con->inflight);
+	atomic_dec(&io->con->c.inflight);
 	atomic_set_release(&io->state, 0);
 
 	err = rtrs_clt_fail_over(sess, &req);

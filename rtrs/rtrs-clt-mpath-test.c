@@ -69,7 +69,7 @@ static void set_paths(struct fixture *f, const struct path_state *state,
 	for (i = 0; i < nr; i++) {
 		f->path[i].state = state[i].state;
 		f->path[i].hb.latency_ns = state[i].latency;
-		atomic_set(&f->con[i][1].inflight, state[i].inflight);
+		atomic_set(&f->con[i][1].c.inflight, state[i].inflight);
 		list_add_tail(&f->path[i].entry, &f->sess.paths);
 	}
 }
@@ -152,7 +152,7 @@ static void min_inflight_looks_at_its_own_queue(struct kunit *test)
 	struct fixture *f = test->priv;
 
 	set_paths(f, state, 2);
-	atomic_set(&f->con[0][2].inflight, 1);
+	atomic_set(&f->con[0][2].c.inflight, 1);
 	guard(rcu)();
 	KUNIT_EXPECT_PTR_EQ(test, p->select(&f->sess, 0), &f->path[0]);
 	KUNIT_EXPECT_PTR_EQ(test, p->select(&f->sess, 1), &f->path[1]);
@@ -165,7 +165,7 @@ static void min_inflight_knows_the_service_connection(struct kunit *test)
 	struct fixture *f = test->priv;
 
 	set_paths(f, state, 2);
-	atomic_set(&f->con[0][0].inflight, 1);
+	atomic_set(&f->con[0][0].c.inflight, 1);
 	guard(rcu)();
 	KUNIT_EXPECT_PTR_EQ(test, p->select(&f->sess, RTRS_CLT_SERVICE_QUEUE),
 			    &f->path[1]);

@@ -45,7 +45,7 @@ static struct rtrs_clt_path *rtrs_clt_select_mi(struct rtrs_clt_sess *sess,
 
 		if (!rtrs_clt_path_connected(path))
 			continue;
-		inflight = atomic_read(&path->cons[cid]->inflight);
+		inflight = atomic_read(&path->cons[cid]->c.inflight);
 		if (inflight < least) {
 			least = inflight;
 			best = path;

@@ -21,7 +21,7 @@ static int rtrs_clt_path_inflight(struct rtrs_clt_path *path)
 	if (!rtrs_clt_path_connected(path))
 		return 0;
 	for (cid = 0; cid < path->sess->nr_cons; cid++)
-		sum += atomic_read(&path->cons[cid]->inflight);
+		sum += atomic_read(&path->cons[cid]->c.inflight);
 	return sum;
 }
 

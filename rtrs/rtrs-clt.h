@@ -145,7 +145,8 @@ struct rtrs_clt_rsp_buf {
 
 /**
  * struct rtrs_clt_con - a connection of a path
- * @c: queue pair and connection manager id
+ * @c: queue pair and connection manager id; @c.inflight is for the choice of a path,
+ *	too, and written by the CPUs of one hardware queue, and where its answers arrive
  * @path: the path it is part of
  * @recv_cqe: completion of receives without a buffer
  * @bufs: receive buffers' completions, where answers are messages (NEW_RKEY)
@@ -162,8 +163,6 @@ struct rtrs_clt_rsp_buf {
  * @max_quiet: if no more entries than that are taken, a send may be one of those
  * @sq_head: entries of the send queue that have been used; wraps
  * @sq_tail: up to here they are known to be over
- * @inflight: requests sent and not done, for the choice of a path. Written by
- *	the CPUs of one hardware queue, and where its answers arrive.
  *
  * A send that nobody waits for keeps its entry in the send queue when its request is
  * done, until a signalled one behind it has completed. So that the queue has room
@@ -190,7 +189,6 @@ struct rtrs_clt_con {
 	unsigned int			max_quiet;
 	u32				sq_head;
 	u32				sq_tail;
-	atomic_t			inflight;
 };
 
 /**

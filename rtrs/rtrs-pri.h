@@ -6,6 +6,7 @@
 #ifndef RTRS_PRI_H
 #define RTRS_PRI_H
 
+#include <linux/irq_work.h>
 #include <rdma/ib_cm.h>
 #include <rdma/ib_verbs.h>
 #include <rdma/rdma_cm.h>
@@ -39,6 +40,10 @@
  * @qp: NULL until rtrs_con_create_qp()
  * @cq: for both queues of @qp
  * @cid: number of the connection in its path
+ * @cq_event: what ib_core has for @cq when there is something in it
+ * @cq_irq: calls that from an interrupt
+ * @inflight: requests under way on it; on a client sent and not done, on a server come
+ *	and not answered
  *
  * Embedded in each side's own connection, which says who owns it.
  */
@@ -47,6 +52,9 @@ struct rtrs_con {
 	struct ib_qp		*qp;
 	struct ib_cq		*cq;
 	u16			cid;
+	ib_comp_handler		cq_event;
+	struct irq_work		cq_irq;
+	atomic_t		inflight ____cacheline_aligned_in_smp;
 };
 
 /**

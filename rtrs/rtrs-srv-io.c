@@ -90,6 +90,7 @@ static void rtrs_srv_op_enter(struct rtrs_srv_op *op,
 	op->woken = false;
 	op->fresh = false;
 	op->state = RTRS_SRV_OP_BUSY;
+	atomic_inc(&con->c.inflight);
 	op->slotted = !con->c.cid;
 	if (!op->slotted)
 		return;
@@ -385,6 +386,7 @@ void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len)
 	spin_lock_irqsave(&slot->lock, flags);
 	rtrs_srv_op_leave(op, slot, RTRS_SRV_OP_ANSWERED);
 	spin_unlock_irqrestore(&slot->lock, flags);
+	atomic_dec(&op->con->c.inflight);
 
 	if (err || op->dir == DMA_TO_DEVICE)
 		len = 0;

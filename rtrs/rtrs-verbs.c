@@ -63,6 +63,51 @@ static void rtrs_qp_event(struct ib_event *ev, void *ctx)
 	}
 }
 
+static void rtrs_cq_irq(struct irq_work *work)
+{
+	struct rtrs_con *con = container_of(work, struct rtrs_con, cq_irq);
+
+	con->cq_event(con->cq, con);
+}
+
+/*
+ * There is something in a completion queue. ib_core looks at it in a softirq, which
+ * suits an interrupt that says so: the softirq runs when that returns. But drivers
+ * without hardware say so from a thread. There it would wake up ksoftirqd, which runs
+ * some time later, and finds more completions then: that is good if there are many
+ * requests under way, but where there is only one it is two switches of threads more
+ * for each message. So then an interrupt is made of it.
+ */
+static void rtrs_cq_event(struct ib_cq *cq, void *ctx)
+{
+	struct rtrs_con *con = cq->cq_context;
+
+	if (in_interrupt() || atomic_read(&con->inflight) > 1)
+		con->cq_event(cq, ctx);
+	else
+		irq_work_queue(&con->cq_irq);
+}
+
+/* Nothing is in it yet, since there is no queue pair. */
+static void rtrs_con_set_cq(struct rtrs_con *con, struct ib_cq *cq)
+{
+	con->cq = cq;
+	if (cq->poll_ctx != IB_POLL_SOFTIRQ)
+		return;
+	init_irq_work(&con->cq_irq, rtrs_cq_irq);
+	con->cq_event = cq->comp_handler;
+	cq->comp_handler = rtrs_cq_event;
+}
+
+static void rtrs_con_free_cq(struct rtrs_con *con)
+{
+	if (con->cq_event)
+		irq_work_sync(&con->cq_irq);
+	ib_free_cq(con->cq);
+	con->cq_event = NULL;
+	con->cq = NULL;
+}
+
 /**
  * rtrs_con_create_qp() - create the queue pair of a connection and its CQ
  * @con: the connection; its cm_id is bound to a device
@@ -100,14 +145,14 @@ int rtrs_con_create_qp(struct rtrs_con *con, const struct rtrs_qp_params *p)
 	if (IS_ERR(cq))
 		return PTR_ERR(cq);
 
+	rtrs_con_set_cq(con, cq);
 	attr.send_cq = cq;
 	attr.recv_cq = cq;
 	err = rdma_create_qp(con->cm_id, p->pd, &attr);
 	if (err) {
-		ib_free_cq(cq);
+		rtrs_con_free_cq(con);
 		return err;
 	}
-	con->cq = cq;
 	con->qp = con->cm_id->qp;
 	return 0;
 }
@@ -137,9 +182,8 @@ void rtrs_con_destroy_qp(struct rtrs_con *con)
 	if (!con->qp)
 		return;
 	rdma_destroy_qp(con->cm_id);
-	ib_free_cq(con->cq);
+	rtrs_con_free_cq(con);
 	con->qp = NULL;
-	con->cq = NULL;
 }
 EXPORT_SYMBOL_GPL(rtrs_con_destroy_qp);
 
