@@ -176,7 +176,7 @@ static u32 rnbd_clt_rw(const struct request *rq)
 
 static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 				     struct request *rq, unsigned int queue,
-				     u32 rw)
+				     u32 rw, bool more)
 {
 	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
 	struct rnbd_io io = {
@@ -193,6 +193,7 @@ static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 		.msg_len	= sizeof(iu->msg),
 		.done		= rnbd_clt_io_done,
 		.priv		= rq,
+		.more		= more,
 		.give_up	= &iu->give_up,
 	};
 	int err;
@@ -244,7 +245,15 @@ static blk_status_t rnbd_clt_queue_rq(struct blk_mq_hw_ctx *hctx,
 		return BLK_STS_NOTSUPP;
 
 	blk_mq_start_request(bd->rq);
-	return rnbd_clt_send_rq(dev, bd->rq, hctx->queue_num, rw);
+	return rnbd_clt_send_rq(dev, bd->rq, hctx->queue_num, rw, !bd->last);
+}
+
+/* No more requests follow after all. */
+static void rnbd_clt_commit_rqs(struct blk_mq_hw_ctx *hctx)
+{
+	struct rnbd_clt_dev *dev = hctx->queue->queuedata;
+
+	rtrs_clt_flush(dev->rtrs, hctx->queue_num);
 }
 
 /*
@@ -321,6 +330,7 @@ static void rnbd_clt_map_queues(struct blk_mq_tag_set *set)
 
 static const struct blk_mq_ops rnbd_clt_mq_ops = {
 	.queue_rq	= rnbd_clt_queue_rq,
+	.commit_rqs	= rnbd_clt_commit_rqs,
 	.complete	= rnbd_clt_complete_rq,
 	.timeout	= rnbd_clt_timeout,
 	.poll		= rnbd_clt_poll,

@@ -26,6 +26,8 @@ struct io_fixture {
 	struct ib_device	dev;
 	u8			*buf;
 	unsigned int		sends;
+	unsigned int		wrs;		/* posted with them */
+	enum ib_wr_opcode	last;
 	unsigned int		signaled;
 	unsigned int		recvs;
 	unsigned int		done;
@@ -41,8 +43,10 @@ static int io_test_post_send(struct ib_qp *qp, const struct ib_send_wr *wr,
 	struct io_fixture *f = container_of(qp, struct io_fixture, qp);
 
 	f->sends++;
-	for (; wr; wr = wr->next)
+	for (; wr; wr = wr->next, f->wrs++) {
 		f->signaled += !!(wr->send_flags & IB_SEND_SIGNALED);
+		f->last = wr->opcode;
+	}
 	return 0;
 }
 
@@ -585,6 +589,78 @@ static void send_on_the_service_connection_is_signaled(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->signaled, 1U);
 }
 
+/* ------------------------------------------- requests that are sent together -- */
+
+static void io_test_more(struct io_fixture *f, u16 chunk, bool more)
+{
+	const struct rtrs_clt_req req = {
+		.chunk	= chunk,
+		.dir	= DMA_TO_DEVICE,
+		.done	= io_test_done,
+		.priv	= f,
+		.more	= more,
+	};
+
+	preempt_disable();
+	rtrs_clt_path_send(&f->path, &req);
+	preempt_enable();
+}
+
+static void chain_is_posted_with_its_last_request(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+	int i;
+
+	io_test_need_virt_dma(test);
+	f->con[1].max_quiet = 10;
+	io_test_more(f, 0, true);
+	io_test_more(f, 1, true);
+	KUNIT_EXPECT_EQ(test, f->sends, 0U);
+	KUNIT_EXPECT_TRUE(test, atomic_read(&f->io[0].state) & RTRS_CLT_IO_POST);
+	io_test_more(f, 2, false);
+	KUNIT_EXPECT_EQ(test, f->sends, 1U);
+	KUNIT_EXPECT_EQ(test, f->wrs, 3U);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_FALSE(test, atomic_read(&f->io[i].state) &
+					 RTRS_CLT_IO_POST);
+	KUNIT_EXPECT_NULL(test, f->con[1].chain);
+}
+
+static void chain_is_posted_when_it_is_flushed(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+
+	io_test_need_virt_dma(test);
+	f->con[1].max_quiet = 10;
+	rtrs_clt_con_flush(&f->con[1]);
+	KUNIT_EXPECT_EQ(test, f->sends, 0U);
+	io_test_more(f, 0, true);
+	io_test_more(f, 1, true);
+	rtrs_clt_con_flush(&f->con[1]);
+	KUNIT_EXPECT_EQ(test, f->sends, 1U);
+	KUNIT_EXPECT_EQ(test, f->wrs, 2U);
+	io_test_answer_to(f, 0);
+	io_test_answer_to(f, 1);
+	KUNIT_EXPECT_EQ(test, f->done, 2U);
+}
+
+/* Whatever else is posted goes behind it. */
+static void chain_is_posted_before_an_invalidation(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+	struct ib_send_wr inv = { .opcode = IB_WR_LOCAL_INV };
+
+	io_test_need_virt_dma(test);
+	f->con[1].max_quiet = 10;
+	io_test_more(f, 0, true);
+	f->io[3].con = &f->con[1];
+	rtrs_clt_io_post_inv(&f->io[3], &inv);
+	KUNIT_EXPECT_EQ(test, f->sends, 1U);
+	KUNIT_EXPECT_EQ(test, f->wrs, 2U);
+	KUNIT_EXPECT_EQ(test, f->last, IB_WR_LOCAL_INV);
+	KUNIT_EXPECT_FALSE(test, atomic_read(&f->io[0].state) & RTRS_CLT_IO_POST);
+}
+
 /* ------------------------------------------------------- a path for it ----- */
 
 /* One that finds no path until it has been asked some times. */
@@ -682,6 +758,9 @@ static struct kunit_case rtrs_clt_io_cases[] = {
 	KUNIT_CASE(send_is_signaled_where_the_queue_is_full),
 	KUNIT_CASE(queue_has_room_for_all_there_can_be),
 	KUNIT_CASE(send_on_the_service_connection_is_signaled),
+	KUNIT_CASE(chain_is_posted_with_its_last_request),
+	KUNIT_CASE(chain_is_posted_when_it_is_flushed),
+	KUNIT_CASE(chain_is_posted_before_an_invalidation),
 	KUNIT_CASE_PARAM(path_is_looked_for_while_there_is_one, select_gen_params),
 	KUNIT_CASE_PARAM(request_has_to_fit_and_needs_a_path, request_gen_params),
 	{}

@@ -108,12 +108,51 @@ static void rtrs_clt_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 	rtrs_clt_io_end(io, io->err);
 }
 
-static int rtrs_clt_io_post_inv(struct rtrs_clt_io *io,
-				const struct ib_send_wr *wr)
+/*
+ * Post @wr, behind what waited for it. Of that, @chain is set to the first, for
+ * rtrs_clt_posted() when @sq_lock has been dropped.
+ */
+static int rtrs_clt_sq_post(struct rtrs_clt_con *con, struct ib_send_wr *wr,
+			    struct rtrs_clt_io **chain)
 {
-	guard(spinlock_irqsave)(&io->con->sq_lock);
-	rtrs_clt_sq_signalled(io, 1);
-	return ib_post_send(io->con->c.qp, wr, NULL);
+	lockdep_assert_held(&con->sq_lock);
+	*chain = con->chain;
+	if (con->chain) {
+		con->chain_end->wr.wr.next = wr;
+		wr = &con->chain->wr.wr;
+		WRITE_ONCE(con->chain, NULL);
+	}
+	return ib_post_send(con->c.qp, wr, NULL);
+}
+
+static void rtrs_clt_io_step(struct rtrs_clt_io *io, int bit);
+
+/* Their work requests are not looked at any more, and they may end. */
+static void rtrs_clt_posted(struct rtrs_clt_io *chain, int err)
+{
+	struct rtrs_clt_io *io, *next;
+
+	if (unlikely(err && chain)) {
+		rtrs_clt_path_error(chain->con->path);
+		return;
+	}
+	for (io = chain; io; io = next) {
+		next = io->next;
+		rtrs_clt_io_step(io, RTRS_CLT_IO_POST);
+	}
+}
+
+static int rtrs_clt_io_post_inv(struct rtrs_clt_io *io, struct ib_send_wr *wr)
+{
+	struct rtrs_clt_io *chain;
+	int err;
+
+	scoped_guard(spinlock_irqsave, &io->con->sq_lock) {
+		rtrs_clt_sq_signalled(io, 1);
+		err = rtrs_clt_sq_post(io->con, wr, &chain);
+	}
+	rtrs_clt_posted(chain, err);
+	return err;
 }
 
 static void rtrs_clt_io_invalidate(struct rtrs_clt_io *io)
@@ -493,19 +532,15 @@ static bool rtrs_clt_sq_quiet(const struct rtrs_clt_io *io)
 	return true;
 }
 
-/*
- * Post a request whose data is ready. Where there is a region, what invalidates it
- * tells when the device is done with the data.
- */
-static int rtrs_clt_io_post(struct rtrs_clt_path *path, struct rtrs_clt_io *io,
-			    u16 chunk, int nents, struct ib_reg_wr *reg)
+/* What is the same in all requests. */
+static void rtrs_clt_io_set_wr(const struct rtrs_clt_path *path,
+			       struct rtrs_clt_io *io, u16 chunk,
+			       struct ib_rdma_wr *wr, struct ib_sge *sge)
 {
 	const struct rtrs_clt_req *req = &io->req;
 	bool write = req->dir == DMA_TO_DEVICE;
-	int wait = RTRS_CLT_IO_BUSY | RTRS_CLT_IO_POST | RTRS_CLT_IO_RSP |
-		   RTRS_CLT_IO_ANS;
-	struct ib_sge sge[RTRS_MAX_SEND_SGE];
-	struct ib_rdma_wr wr = {
+
+	*wr = (struct ib_rdma_wr) {
 		.wr.wr_cqe	= &io->send_cqe,
 		.wr.opcode	= IB_WR_RDMA_WRITE_WITH_IMM,
 		.wr.sg_list	= sge,
@@ -516,24 +551,105 @@ static int rtrs_clt_io_post(struct rtrs_clt_path *path, struct rtrs_clt_io *io,
 				  (write ? 0 : req->data_len),
 		.rkey		= path->chunks[chunk].rkey,
 	};
-	struct ib_send_wr *first = &wr.wr;
+}
 
+/*
+ * A request is about to be posted, or to wait for others to be posted with; @wr is the
+ * last of its work requests. Where there is a region, what invalidates it tells when
+ * the device is done with the data.
+ */
+static void rtrs_clt_sq_begin(struct rtrs_clt_io *io, struct ib_send_wr *wr)
+{
+	int wait = RTRS_CLT_IO_BUSY | RTRS_CLT_IO_POST | RTRS_CLT_IO_RSP |
+		   RTRS_CLT_IO_ANS;
+
+	lockdep_assert_held(&io->con->sq_lock);
+	if (io->mr_used) {
+		io->con->sq_head += 2;
+	} else if (!rtrs_clt_sq_quiet(io)) {
+		rtrs_clt_sq_signalled(io, 1);
+		wr->send_flags = IB_SEND_SIGNALED;
+		wait |= RTRS_CLT_IO_SENT;
+	}
+	atomic_set_release(&io->state, wait);
+}
+
+/* Post a request that has the device reach memory of the user's. */
+static void rtrs_clt_io_post_mapped(struct rtrs_clt_path *path,
+				    struct rtrs_clt_io *io, u16 chunk,
+				    int nents, struct ib_reg_wr *reg)
+{
+	struct rtrs_clt_con *con = io->con;
+	struct ib_sge sge[RTRS_MAX_SEND_SGE];
+	struct ib_rdma_wr wr;
+	struct ib_send_wr *first = &wr.wr;
+	struct rtrs_clt_io *chain;
+	int err;
+
+	rtrs_clt_io_set_wr(path, io, chunk, &wr, sge);
 	wr.wr.num_sge = rtrs_clt_io_fill(path, io, nents, sge);
 	if (io->mr_used) {
 		reg->wr.next = &wr.wr;
 		first = &reg->wr;
 	}
-
-	guard(spinlock_irqsave)(&io->con->sq_lock);
-	if (io->mr_used) {
-		io->con->sq_head += 2;
-	} else if (!rtrs_clt_sq_quiet(io)) {
-		rtrs_clt_sq_signalled(io, 1);
-		wr.wr.send_flags = IB_SEND_SIGNALED;
-		wait |= RTRS_CLT_IO_SENT;
+	scoped_guard(spinlock_irqsave, &con->sq_lock) {
+		rtrs_clt_sq_begin(io, &wr.wr);
+		err = rtrs_clt_sq_post(con, first, &chain);
 	}
-	atomic_set_release(&io->state, wait);
-	return ib_post_send(io->con->c.qp, first, NULL);
+	rtrs_clt_posted(chain, err);
+	if (unlikely(err))
+		rtrs_clt_path_error(path);
+	else
+		rtrs_clt_io_step(io, RTRS_CLT_IO_POST);
+}
+
+/* Returns whether all that is in the chain is to be posted now. */
+static bool rtrs_clt_chain_add(struct rtrs_clt_io *io)
+{
+	struct rtrs_clt_con *con = io->con;
+
+	lockdep_assert_held(&con->sq_lock);
+	io->next = NULL;
+	if (con->chain) {
+		con->chain_end->next = io;
+		con->chain_end->wr.wr.next = &io->wr.wr;
+	} else {
+		con->chain_len = 0;
+		WRITE_ONCE(con->chain, io);
+	}
+	con->chain_end = io;
+	return ++con->chain_len == RTRS_CLT_MAX_CHAIN || !io->req.more;
+}
+
+static void rtrs_clt_con_flush(struct rtrs_clt_con *con)
+{
+	struct rtrs_clt_io *chain;
+	int err = 0;
+
+	scoped_guard(spinlock_irqsave, &con->sq_lock) {
+		chain = con->chain;
+		if (chain)
+			err = rtrs_clt_sq_post(con, NULL, &chain);
+	}
+	rtrs_clt_posted(chain, err);
+}
+
+/* Post a request that reads nothing but the path's memory, or have it wait. */
+static void rtrs_clt_io_post(struct rtrs_clt_path *path, struct rtrs_clt_io *io,
+			     u16 chunk)
+{
+	struct rtrs_clt_con *con = io->con;
+	struct rtrs_clt_io *chain = NULL;
+	int err = 0;
+
+	rtrs_clt_io_set_wr(path, io, chunk, &io->wr, &io->sge);
+	io->wr.wr.num_sge = rtrs_clt_io_fill(path, io, 0, &io->sge);
+	scoped_guard(spinlock_irqsave, &con->sq_lock) {
+		rtrs_clt_sq_begin(io, &io->wr.wr);
+		if (rtrs_clt_chain_add(io))
+			err = rtrs_clt_sq_post(con, NULL, &chain);
+	}
+	rtrs_clt_posted(chain, err);
 }
 
 static void rtrs_clt_count(struct rtrs_clt_path *path,
@@ -567,10 +683,10 @@ static int rtrs_clt_path_send(struct rtrs_clt_path *path,
 	if (static_branch_unlikely(&rtrs_clt_latency_key))
 		io->posted_ns = ktime_get_ns();
 	atomic_inc(&io->con->c.inflight);
-	if (unlikely(rtrs_clt_io_post(path, io, req->chunk, nents, &reg)))
-		rtrs_clt_path_error(path);
+	if (io->mapped)
+		rtrs_clt_io_post_mapped(path, io, req->chunk, nents, &reg);
 	else
-		rtrs_clt_io_step(io, RTRS_CLT_IO_POST);
+		rtrs_clt_io_post(path, io, req->chunk);
 	return 0;
 }
 
@@ -589,10 +705,24 @@ static struct rtrs_clt_path *rtrs_clt_select(struct rtrs_clt_sess *sess,
 	return path;
 }
 
+void rtrs_clt_flush(struct rtrs_clt_sess *sess, unsigned int queue)
+{
+	unsigned int cid = rtrs_clt_cid(sess, queue);
+	struct rtrs_clt_path *path;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		if (rtrs_clt_path_connected(path) &&
+		    READ_ONCE(path->cons[cid]->chain))
+			rtrs_clt_con_flush(path->cons[cid]);
+}
+EXPORT_SYMBOL_GPL(rtrs_clt_flush);
+
 int rtrs_clt_request(struct rtrs_clt_sess *sess,
 		     const struct rtrs_clt_req *req)
 {
 	struct rtrs_clt_path *path;
+	int err;
 
 	if (req->msg_len > sess->max_msg_len ||
 	    req->data_len > sess->max_io_size)
@@ -601,7 +731,11 @@ int rtrs_clt_request(struct rtrs_clt_sess *sess,
 	path = rtrs_clt_select(sess, req->queue);
 	if (unlikely(!path))
 		return -ECONNABORTED;
-	return rtrs_clt_path_send(path, req);
+	err = rtrs_clt_path_send(path, req);
+	/* those before it may have been for other paths */
+	if (!req->more && READ_ONCE(sess->nr_up) > 1)
+		rtrs_clt_flush(sess, req->queue);
+	return err;
 }
 EXPORT_SYMBOL_GPL(rtrs_clt_request);
 
@@ -683,6 +817,8 @@ static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
 	struct rtrs_clt_sess *sess = io->con->path->sess;
 	struct rtrs_clt_req req = io->req;
 	int err;
+
+	req.more = false;
 
 	trace_rtrs_clt_fail_over(io->con->path, req.chunk, &req);
 	rtrs_clt_io_unmap(io);

@@ -39,6 +39,9 @@
  */
 #define RTRS_CLT_SENDS_PER_REQ	(3 + 1)
 
+/* Most requests that are posted together. */
+#define RTRS_CLT_MAX_CHAIN	32
+
 /* Of the sends that nobody waits for, one in so many is signalled. */
 #define RTRS_CLT_QUIET_SENDS	16
 
@@ -108,6 +111,9 @@ enum rtrs_clt_io_state {
  * @send_cqe: completion of what was sent
  * @inv_cqe: completion of the invalidation of @mr
  * @mr: region for data the device cannot gather, or has to write to
+ * @next: behind it in its connection's chain
+ * @wr: what is posted for it, if it reads nothing but @buf
+ * @sge: of @wr
  * @req: the request itself, to send it again on another path
  *
  * Fields but @state are written by the sender before it posts, and by the one
@@ -127,6 +133,9 @@ struct rtrs_clt_io {
 	void			*buf;
 	u64			buf_dma;
 	u64			posted_ns;
+	struct rtrs_clt_io	*next;
+	struct ib_rdma_wr	wr;
+	struct ib_sge		sge;
 	struct rtrs_clt_req	req;
 	struct ib_cqe		send_cqe;
 	struct ib_cqe		inv_cqe;
@@ -161,8 +170,12 @@ struct rtrs_clt_rsp_buf {
  * @sq_lock: one sender at a time, so that the order of sends is known; innermost
  * @quiet: sends that nobody waits for, since the last signalled one
  * @max_quiet: if no more entries than that are taken, a send may be one of those
- * @sq_head: entries of the send queue that have been used; wraps
+ * @sq_head: entries of the send queue that have been used, or are to be by @chain;
+ *	wraps
  * @sq_tail: up to here they are known to be over
+ * @chain: requests that are posted together, when the last of them is there
+ * @chain_end: the last so far
+ * @chain_len: how many
  *
  * A send that nobody waits for keeps its entry in the send queue when its request is
  * done, until a signalled one behind it has completed. So that the queue has room
@@ -170,7 +183,9 @@ struct rtrs_clt_rsp_buf {
  * @max_quiet entries are taken. After the last of them there is nothing in the queue
  * but what belongs to requests that are not done, and they are %RTRS_CLT_SENDS_PER_REQ
  * - 1 entries each at most; @max_quiet is the rest. @sq_head and @quiet change under
- * @sq_lock, with the post that they count.
+ * @sq_lock, with the post that they count. What is in @chain is counted already, so
+ * whatever is posted takes it along. If the path dies before, it is sent again on
+ * another, as all else that was not answered.
  */
 struct rtrs_clt_con {
 	struct rtrs_con			c;
@@ -189,6 +204,9 @@ struct rtrs_clt_con {
 	unsigned int			max_quiet;
 	u32				sq_head;
 	u32				sq_tail;
+	struct rtrs_clt_io		*chain;
+	struct rtrs_clt_io		*chain_end;
+	unsigned int			chain_len;
 };
 
 /**

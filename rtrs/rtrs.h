@@ -156,6 +156,8 @@ struct rtrs_clt_attrs {
  *	sleep. The permit is the caller's again from then on, and a new request may
  *	be sent with it from inside.
  * @priv: for @done
+ * @more: another request follows at once on @queue, or rtrs_clt_flush() for it: this
+ *	one may wait for that, so that many are sent with one doorbell
  * @give_up: NULL, or what says that the request is not to be sent again if its path
  *	fails: it is done with -ETIMEDOUT then; RTRS reads it until @done is called
  *
@@ -172,6 +174,7 @@ struct rtrs_clt_req {
 	size_t			data_len;
 	void			(*done)(void *priv, int err);
 	void			*priv;
+	bool			more;
 	const bool		*give_up;
 };
 
@@ -274,6 +277,15 @@ void rtrs_clt_put_permit(struct rtrs_clt_sess *sess, u16 chunk);
  */
 int rtrs_clt_request(struct rtrs_clt_sess *sess,
 		     const struct rtrs_clt_req *req);
+
+/**
+ * rtrs_clt_flush() - send what waits for another request
+ * @sess: the session
+ * @queue: where requests with @more were sent, and no other after them
+ *
+ * Context: any but hard interrupt; does not sleep.
+ */
+void rtrs_clt_flush(struct rtrs_clt_sess *sess, unsigned int queue);
 
 /**
  * rtrs_clt_expire() - a request is not answered in time
