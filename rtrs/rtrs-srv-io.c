@@ -372,20 +372,27 @@ static bool rtrs_srv_op_free(struct rtrs_srv_op *op)
 	return pending;
 }
 
+/* What is not in its slot has no other behind it, and is nobody else's yet. */
+static void rtrs_srv_op_answered(struct rtrs_srv_op *op)
+{
+	struct rtrs_srv_slot *slot = rtrs_srv_op_slot(op);
+
+	if (likely(!op->slotted)) {
+		WRITE_ONCE(op->state, RTRS_SRV_OP_ANSWERED);
+		return;
+	}
+	guard(spinlock_irqsave)(&slot->lock);
+	rtrs_srv_op_leave(op, slot, RTRS_SRV_OP_ANSWERED);
+}
+
 void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len)
 {
-	struct rtrs_srv_slot *slot;
-	unsigned long flags;
-
 	guard(rcu)();
 	if (unlikely(!rtrs_srv_path_connected(op->path))) {
 		rtrs_srv_op_end(op);
 		return;
 	}
-	slot = rtrs_srv_op_slot(op);
-	spin_lock_irqsave(&slot->lock, flags);
-	rtrs_srv_op_leave(op, slot, RTRS_SRV_OP_ANSWERED);
-	spin_unlock_irqrestore(&slot->lock, flags);
+	rtrs_srv_op_answered(op);
 	atomic_dec(&op->con->c.inflight);
 
 	if (err || op->dir == DMA_TO_DEVICE)
@@ -641,6 +648,14 @@ static void rtrs_srv_op_go_on(struct rtrs_srv_op *op)
 	rtrs_srv_op_carry_out(op);
 }
 
+/* It is known now. Is it its turn in the slot? If not, whoever leaves that sees to it. */
+static bool rtrs_srv_op_turn(struct rtrs_srv_op *op)
+{
+	guard(spinlock_irqsave)(&rtrs_srv_op_slot(op)->lock);
+	op->known = true;
+	return op->state == RTRS_SRV_OP_BUSY;
+}
+
 /*
  * A request has come, and its operation has entered its slot. In a completion
  * handler, and even if it has to wait: so it is known to the user before anything
@@ -648,10 +663,6 @@ static void rtrs_srv_op_go_on(struct rtrs_srv_op *op)
  */
 static void rtrs_srv_op_start(struct rtrs_srv_op *op)
 {
-	struct rtrs_srv_slot *slot = rtrs_srv_op_slot(op);
-	unsigned long flags;
-	bool turn;
-
 	op->dir = DMA_TO_DEVICE;
 	op->usr_off = 0;
 	op->data_len = 0;
@@ -665,12 +676,7 @@ static void rtrs_srv_op_start(struct rtrs_srv_op *op)
 	op->err = rtrs_srv_path_connected(op->path) ? rtrs_srv_op_check(op) :
 						      -ECONNABORTED;
 	op->refused = op->err;
-
-	spin_lock_irqsave(&slot->lock, flags);
-	op->known = true;
-	turn = op->state == RTRS_SRV_OP_BUSY;
-	spin_unlock_irqrestore(&slot->lock, flags);
-	if (turn)
+	if (likely(!op->slotted) || rtrs_srv_op_turn(op))
 		rtrs_srv_op_go_on(op);
 }
 

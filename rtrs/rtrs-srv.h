@@ -221,7 +221,8 @@ enum rtrs_srv_op_state {
  * @buf_con: connection that an answer was last sent on from there, or NULL
  * @buf_pos: of that answer in the send queue
  *
- * Belongs to the path. @state to @pending_off are protected by the slot's lock,
+ * Belongs to the path. @state to @pending_off are protected by the slot's lock, but
+ * that from BUSY to ANSWERED an operation that is not @slotted moves without it;
  * @con to @off too until the operation is BUSY. From then until it is ANSWERED,
  * everything from @con on belongs to whoever works on it, one at a time. The
  * memory, the region and the message buffer are the path's, but what is left of
