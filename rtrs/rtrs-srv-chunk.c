@@ -31,6 +31,9 @@
 /* Drivers allocate an entry a page in one piece. */
 #define RTRS_SRV_MAX_REGION	SZ_256M
 
+/* Buffers up to this size are allocated as soon as they are needed. */
+#define RTRS_SRV_EAGER_BUF	SZ_16K
+
 /* How the chunks of a path are divided into regions. */
 struct rtrs_srv_regions {
 	u32	page_size;
@@ -418,6 +421,17 @@ static bool rtrs_srv_buf_unused(const struct rtrs_srv_op *op)
 	return !con || (s32)(READ_ONCE(con->sq_tail) - op->buf_pos) >= 0;
 }
 
+/*
+ * A large buffer is not for whoever needs it once. To allocate and zero it takes as long
+ * as to do without it some times, and there are as many as chunks.
+ */
+static bool rtrs_srv_buf_worth_it(struct rtrs_srv_op *op, unsigned int order)
+{
+	unsigned int eager = get_order(RTRS_SRV_EAGER_BUF);
+
+	return order <= eager || ++op->buf_missed >= BIT(order - eager);
+}
+
 static void rtrs_srv_set_buf(struct rtrs_srv_op *op, void *buf, u64 dma,
 			     unsigned int order)
 {
@@ -429,6 +443,7 @@ static void rtrs_srv_set_buf(struct rtrs_srv_op *op, void *buf, u64 dma,
 	op->buf = buf;
 	op->buf_dma = dma;
 	op->buf_order = order;
+	op->buf_missed = 0;
 	op->buf_con = NULL;
 }
 
@@ -451,7 +466,8 @@ int rtrs_srv_op_buf(struct rtrs_srv_op *op, size_t len)
 
 	if (op->buf && order <= op->buf_order)
 		return 0;
-	if (op->buf && !rtrs_srv_buf_unused(op))
+	if (!rtrs_srv_buf_worth_it(op, order) ||
+	    (op->buf && !rtrs_srv_buf_unused(op)))
 		return -ENOMEM;
 	buf = rtrs_srv_alloc_buf(op->path, order);
 	if (!buf)

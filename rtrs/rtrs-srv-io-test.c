@@ -635,6 +635,21 @@ static void buffer_stays_while_an_answer_may_be_sent_from_it(struct kunit *test)
 	KUNIT_EXPECT_GE(test, op->buf_order, 1);
 }
 
+/* What is needed once or twice is done without. */
+static void large_buffer_is_for_who_needs_it_often(struct kunit *test)
+{
+	struct srv_fixture *f = test->priv;
+	struct rtrs_srv_op *op = &f->op[0];
+	int i;
+
+	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, SZ_16K), 0);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 4 * SZ_16K), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, SZ_16K), 0);
+	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 4 * SZ_16K), 0);
+	KUNIT_EXPECT_GE(test, PAGE_SIZE << op->buf_order, 4 * SZ_16K);
+}
+
 static void answer_on_a_path_that_is_down_is_none(struct kunit *test)
 {
 	const struct srv_answer_case *c = test->param_value;
@@ -791,6 +806,7 @@ static struct kunit_case rtrs_srv_io_cases[] = {
 	KUNIT_CASE(one_of_many_quiet_answers_is_signaled),
 	KUNIT_CASE(quiet_answer_is_followed_by_what_came_early),
 	KUNIT_CASE(buffer_stays_while_an_answer_may_be_sent_from_it),
+	KUNIT_CASE(large_buffer_is_for_who_needs_it_often),
 	KUNIT_CASE_PARAM(answer_brings_the_key_there_is, srv_answer_gen_params),
 	KUNIT_CASE_PARAM(answer_on_a_path_that_is_down_is_none,
 			 srv_answer_gen_params),

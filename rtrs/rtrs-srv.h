@@ -218,6 +218,7 @@ enum rtrs_srv_op_state {
  * @buf: memory for data that no key opens, or NULL
  * @buf_dma: its address for the device
  * @buf_order: its size, as a page order
+ * @buf_missed: how often one that is larger than @buf was asked for in vain
  * @buf_con: connection that an answer was last sent on from there, or NULL
  * @buf_pos: of that answer in the send queue
  *
@@ -250,6 +251,7 @@ struct rtrs_srv_op {
 	bool			orphan;
 	bool			refused;
 	u8			buf_order;
+	u8			buf_missed;
 	u16			nr;
 	int			err;
 	u32			sq_pos;
