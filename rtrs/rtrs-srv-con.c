@@ -258,7 +258,7 @@ static int rtrs_srv_con_check_size(const struct rtrs_srv_con *con,
 	    p->send_wr + p->recv_wr + 2 <= attr->max_cqe)
 		return 0;
 	rtrs_srv_err(con->path,
-		     "%s: queues of %u and %u are too long for the device, use a smaller sess_queue_depth\n",
+		     "%s: queues of %u and %u are too long for the device, use a smaller queue depth\n",
 		     dev_name(&con->path->dev->dev), p->send_wr, p->recv_wr);
 	return -EOPNOTSUPP;
 }
@@ -293,6 +293,7 @@ static void rtrs_srv_rsp_encode(struct rtrs_msg_conn_rsp *msg,
 	};
 
 	if (path) {
+		rsp.queue_depth = path->queue_depth;
 		rsp.flags = path->new_rkey ? RTRS_RSP_NEW_RKEY : 0;
 		rsp.features = path->features;
 		if (path->features & RTRS_FEAT_BOOT_ID)
@@ -464,8 +465,7 @@ static int rtrs_srv_con_new_sess(struct rtrs_srv_ctx *ctx,
 				 struct rdma_cm_id *cm_id,
 				 const struct rtrs_conn_req *req)
 {
-	struct rtrs_srv_sess *sess = rtrs_srv_sess_create(ctx,
-							  &req->paths_uuid);
+	struct rtrs_srv_sess *sess = rtrs_srv_sess_create(ctx, req);
 	int err;
 
 	if (!sess)

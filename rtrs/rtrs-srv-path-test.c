@@ -62,11 +62,15 @@ static void srv_path_moves_are_few(struct kunit *test)
 #define SRV_EVENT	RTRS_FEAT_USER_EVENT
 #define SRV_ROLL	RTRS_FEAT_RKEY_ROLL
 #define SRV_BOOT	RTRS_FEAT_BOOT_ID
+#define SRV_DEPTH	RTRS_FEAT_QUEUE_DEPTH
+
+#define SRV_TEST_DEPTH	64
 
 struct srv_feature_case {
 	const char	*name;
 	u32		offered;
 	u32		accepted;	/* with always_invalidate */
+	u16		wanted;		/* chunks; there are 64 */
 };
 
 static const struct srv_feature_case srv_features[] = {
@@ -76,23 +80,34 @@ static const struct srv_feature_case srv_features[] = {
 	{ "rolling keys",		SRV_ROLL, SRV_ROLL },
 	{ "all we know",		SRV_BOOT | SRV_EVENT | SRV_ROLL,
 					SRV_BOOT | SRV_EVENT | SRV_ROLL },
-	{ "a depth, which is ours to say", RTRS_FEAT_QUEUE_DEPTH, 0 },
+	{ "the depth that there is",	SRV_DEPTH, SRV_DEPTH, 64 },
+	{ "a larger depth",		SRV_DEPTH, SRV_DEPTH, 65 },
+	{ "the largest depth",		SRV_DEPTH, SRV_DEPTH, 65535 },
+	{ "a smaller depth",		SRV_DEPTH, 0, 63 },
+	{ "no depth in particular",	SRV_DEPTH, 0, 0 },
+	{ "a depth, and others",	SRV_DEPTH | SRV_ROLL, SRV_DEPTH | SRV_ROLL, 64 },
+	{ "a depth that is not offered", SRV_BOOT, SRV_BOOT, 64 },
 	{ "unknown ones",		0xfffffff0, 0 },
 	{ "all bits",			0xffffffff, SRV_BOOT | SRV_EVENT | SRV_ROLL },
 };
 
 KUNIT_ARRAY_PARAM_DESC(srv_feature, srv_features, name);
 
-static void srv_path_test_make(struct kunit *test, u32 offered)
+static void srv_path_test_make(struct kunit *test, u32 offered, u16 wanted)
 {
-	struct rtrs_conn_req req = { .features = offered, .recon_cnt = 5 };
+	struct rtrs_conn_req req = {
+		.features = offered, .wanted_depth = wanted, .recon_cnt = 5,
+	};
 	struct rtrs_srv_path *path = test->priv;
 	struct rdma_cm_id *id = kunit_kzalloc(test, sizeof(*id), GFP_KERNEL);
+	struct rtrs_srv_sess *sess = kunit_kzalloc(test, sizeof(*sess), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, id);
+	KUNIT_ASSERT_NOT_NULL(test, sess);
+	sess->queue_depth = SRV_TEST_DEPTH;
 	id->route.addr.src_addr.ss_family = AF_INET;
 	id->route.addr.dst_addr.ss_family = AF_INET;
-	rtrs_srv_path_init(path, id, &req);
+	rtrs_srv_path_init(path, sess, id, &req);
 }
 
 static void srv_path_accepts_what_it_knows(struct kunit *test)
@@ -103,8 +118,9 @@ static void srv_path_accepts_what_it_knows(struct kunit *test)
 
 	if (!rtrs_srv_conf.always_invalidate)
 		want &= ~SRV_ROLL;
-	srv_path_test_make(test, c->offered);
+	srv_path_test_make(test, c->offered, c->wanted);
 	KUNIT_EXPECT_EQ(test, path->features, want);
+	KUNIT_EXPECT_EQ(test, path->queue_depth, SRV_TEST_DEPTH);
 }
 
 /* Keys roll, or answers bring them, or they stay. */
@@ -114,7 +130,7 @@ static void srv_path_renews_keys_in_one_way(struct kunit *test)
 	struct rtrs_srv_path *path = test->priv;
 	bool renew = rtrs_srv_conf.always_invalidate;
 
-	srv_path_test_make(test, c->offered);
+	srv_path_test_make(test, c->offered, c->wanted);
 	KUNIT_EXPECT_EQ(test, path->roll, renew && c->offered & SRV_ROLL);
 	KUNIT_EXPECT_EQ(test, path->new_rkey, renew && !(c->offered & SRV_ROLL));
 }
@@ -123,7 +139,7 @@ static void srv_path_is_named_after_its_ends(struct kunit *test)
 {
 	struct rtrs_srv_path *path = test->priv;
 
-	srv_path_test_make(test, 0);
+	srv_path_test_make(test, 0, 0);
 	KUNIT_EXPECT_STREQ(test, path->name, "ip:0.0.0.0@ip:0.0.0.0");
 	KUNIT_EXPECT_EQ(test, path->recon_cnt, 5);
 }

@@ -445,13 +445,33 @@ static void rtrs_srv_path_close_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
+/*
+ * What a path accepts of what is offered. The session has its depth from its first
+ * path: one that wants fewer chunks than there are hears how many, and that this is
+ * not what it has asked for.
+ */
+static u32 rtrs_srv_path_accept(const struct rtrs_srv_path *path,
+				const struct rtrs_conn_req *req)
+{
+	u32 known = RTRS_FEAT_BOOT_ID | RTRS_FEAT_USER_EVENT;
+
+	if (rtrs_srv_conf.always_invalidate)
+		known |= RTRS_FEAT_RKEY_ROLL;
+	if (req->wanted_depth && req->wanted_depth >= path->queue_depth)
+		known |= RTRS_FEAT_QUEUE_DEPTH;
+	return req->features & known;
+}
+
 static void rtrs_srv_path_init(struct rtrs_srv_path *path,
+			       struct rtrs_srv_sess *sess,
 			       struct rdma_cm_id *cm_id,
 			       const struct rtrs_conn_req *req)
 {
 	static atomic_t vector;
-	u32 offered = req->features;
 
+	path->sess = sess;
+	path->queue_depth = sess->queue_depth;
+	path->chunk_bits = rtrs_chunk_bits(sess->queue_depth);
 	path->dev = cm_id->device;
 	path->port = cm_id->port_num;
 	path->vector = atomic_inc_return(&vector);
@@ -459,13 +479,10 @@ static void rtrs_srv_path_init(struct rtrs_srv_path *path,
 	path->recon_cnt = req->recon_cnt;
 	path->up_by = jiffies + RTRS_SRV_UP_TIMEOUT;
 
-	path->features = offered & (RTRS_FEAT_BOOT_ID | RTRS_FEAT_USER_EVENT);
+	path->features = rtrs_srv_path_accept(path, req);
 	path->event_cqe.done = rtrs_srv_event_done;
-	if (rtrs_srv_conf.always_invalidate) {
-		path->features |= offered & RTRS_FEAT_RKEY_ROLL;
-		path->roll = offered & RTRS_FEAT_RKEY_ROLL;
-		path->new_rkey = !path->roll;
-	}
+	path->roll = path->features & RTRS_FEAT_RKEY_ROLL;
+	path->new_rkey = rtrs_srv_conf.always_invalidate && !path->roll;
 
 	/* the source is the client's end, as it sees the path */
 	rtrs_addr_to_str(&cm_id->route.addr.dst_addr, path->src,
@@ -539,11 +556,7 @@ struct rtrs_srv_path *rtrs_srv_path_create(struct rtrs_srv_sess *sess,
 	if (!path)
 		return ERR_PTR(-ENOMEM);
 	path->con_num = req->cid_num;
-	rtrs_srv_path_init(path, cm_id, req);
-
-	path->sess = sess;
-	path->queue_depth = sess->queue_depth;
-	path->chunk_bits = rtrs_chunk_bits(sess->queue_depth);
+	rtrs_srv_path_init(path, sess, cm_id, req);
 
 	err = rtrs_srv_path_check_name(sess, path->name);
 	if (err)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * KUnit tests of rtrs-srv.c, which includes this file: which names a session can
- * have.
+ * have, and how many chunks.
  */
 #include <kunit/test.h>
 
@@ -33,6 +33,44 @@ static void name_has_to_be_printable(struct kunit *test)
 	const struct printable_case *c = test->param_value;
 
 	KUNIT_EXPECT_EQ(test, rtrs_srv_name_printable(c->text), c->ok);
+}
+
+struct sess_depth_case {
+	const char	*name;
+	u32		offered;
+	u16		wanted;
+};
+
+static const struct sess_depth_case sess_depths[] = {
+	{ "none in particular",		0, 0 },
+	{ "none in particular, but it could", RTRS_FEAT_QUEUE_DEPTH, 0 },
+	{ "a depth, which it does not offer to ask for", 0, 1 },
+	{ "a depth, and others offered", ~RTRS_FEAT_QUEUE_DEPTH, 1 },
+	{ "the largest depth",		RTRS_FEAT_QUEUE_DEPTH, 65535 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(sess_depth, sess_depths, name);
+
+static void depth_is_that_of_all_others(struct kunit *test)
+{
+	const struct sess_depth_case *c = test->param_value;
+	const struct rtrs_conn_req req = {
+		.features = c->offered, .wanted_depth = c->wanted,
+	};
+
+	KUNIT_EXPECT_EQ(test, rtrs_srv_sess_depth(&req), rtrs_srv_conf.queue_depth);
+}
+
+static void depth_is_what_is_wanted_or_less(struct kunit *test)
+{
+	struct rtrs_conn_req req = { .features = RTRS_FEAT_QUEUE_DEPTH };
+	u32 depth = rtrs_srv_conf.queue_depth, n;
+
+	for (n = 1; n <= min(depth + 3, (u32)U16_MAX); n++) {
+		req.wanted_depth = n;
+		KUNIT_EXPECT_EQ_MSG(test, rtrs_srv_sess_depth(&req), min(n, depth),
+				    "%u chunks", n);
+	}
 }
 
 struct ending_case {
@@ -79,6 +117,8 @@ static void session_ends_with_all_its_paths(struct kunit *test)
 
 static struct kunit_case rtrs_srv_cases[] = {
 	KUNIT_CASE_PARAM(name_has_to_be_printable, printable_gen_params),
+	KUNIT_CASE_PARAM(depth_is_that_of_all_others, sess_depth_gen_params),
+	KUNIT_CASE(depth_is_what_is_wanted_or_less),
 	KUNIT_CASE_PARAM(session_ends_with_all_its_paths, ending_gen_params),
 	{}
 };

@@ -41,7 +41,7 @@ MODULE_PARM_DESC(max_chunk_size,
 static int sess_queue_depth = 512;
 module_param(sess_queue_depth, int, 0444);
 MODULE_PARM_DESC(sess_queue_depth,
-		 "Chunks of a session, 1..65535 (default: 512)");
+		 "Chunks of a session that does not ask for less, 1..65535 (default: 512)");
 
 struct rtrs_srv_conf rtrs_srv_conf __ro_after_init;
 
@@ -107,10 +107,20 @@ struct rtrs_srv_sess *rtrs_srv_sess_find(struct rtrs_srv_ctx *ctx,
 	return NULL;
 }
 
+/* Who asks for a queue depth gets that, but never more than others do. */
+static u32 rtrs_srv_sess_depth(const struct rtrs_conn_req *req)
+{
+	u32 depth = rtrs_srv_conf.queue_depth;
+
+	if (!(req->features & RTRS_FEAT_QUEUE_DEPTH) || !req->wanted_depth)
+		return depth;
+	return min_t(u32, depth, req->wanted_depth);
+}
+
 /**
  * rtrs_srv_sess_create() - make a session
  * @ctx: the port
- * @paths_uuid: what the client knows it by
+ * @req: CONN_REQ of its first connection, which decides on the number of chunks
  *
  * It is found from when it has a path.
  *
@@ -118,7 +128,7 @@ struct rtrs_srv_sess *rtrs_srv_sess_find(struct rtrs_srv_ctx *ctx,
  * Return: the session, with a reference for the caller, or NULL.
  */
 struct rtrs_srv_sess *rtrs_srv_sess_create(struct rtrs_srv_ctx *ctx,
-					   const uuid_t *paths_uuid)
+					   const struct rtrs_conn_req *req)
 {
 	struct rtrs_srv_sess *sess = kzalloc(sizeof(*sess), GFP_KERNEL);
 
@@ -127,8 +137,8 @@ struct rtrs_srv_sess *rtrs_srv_sess_create(struct rtrs_srv_ctx *ctx,
 	refcount_inc(&ctx->refs);
 	rtrs_srv_limit_sess(1);
 	sess->ctx = ctx;
-	sess->paths_uuid = *paths_uuid;
-	sess->queue_depth = rtrs_srv_conf.queue_depth;
+	sess->paths_uuid = req->paths_uuid;
+	sess->queue_depth = rtrs_srv_sess_depth(req);
 	kref_init(&sess->ref);
 	INIT_LIST_HEAD(&sess->paths);
 	strscpy(sess->name, "-");

@@ -42,7 +42,7 @@ struct rtrs_srv_path;
 
 /**
  * struct rtrs_srv_conf - the module's parameters, checked
- * @queue_depth: chunks of a session
+ * @queue_depth: chunks of a session that does not ask for less
  * @chunk_size: bytes of a chunk, a power of two
  * @max_hdr_size: bytes of these that are left to messages
  * @always_invalidate: no client can change data that the user works on
@@ -438,7 +438,7 @@ extern struct workqueue_struct *rtrs_srv_wq;
 struct rtrs_srv_sess *rtrs_srv_sess_find(struct rtrs_srv_ctx *ctx,
 					 const uuid_t *paths_uuid);
 struct rtrs_srv_sess *rtrs_srv_sess_create(struct rtrs_srv_ctx *ctx,
-					   const uuid_t *paths_uuid);
+					   const struct rtrs_conn_req *req);
 void rtrs_srv_sess_put(struct rtrs_srv_sess *sess);
 void rtrs_srv_sess_add_path(struct rtrs_srv_sess *sess,
 			    struct rtrs_srv_path *path);

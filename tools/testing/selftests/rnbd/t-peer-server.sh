@@ -24,7 +24,7 @@ for mode in N Y; do
 	blkdiscard /dev/ram0
 	peer_client "$mode" "${client[@]}" \
 		--replay "$PEER/vectors/mainline-6.12-invalidate-${mode,,}.txt"
-	peer_client "$mode" "${client[@]}" --dev /dev/ram0 ${RNBD_LONG:+--slow}
+	peer_client "$mode" "${client[@]}" --grants --dev /dev/ram0 ${RNBD_LONG:+--slow}
 	for t in write flush discard errors; do
 		peer_client "$mode, null_blk" "${client[@]}" --dev /dev/disk1 \
 			--only $t
@@ -35,6 +35,7 @@ done
 rtrs_server_args='sess_queue_depth=500 max_chunk_size=16384'
 check 'odd depth, small chunks: load' load_server
 peer_client 'odd depth' "${client[@]}" --cids 2 --only write
+peer_client 'odd depth' "${client[@]}" --grants --cids 2 --only 'queue depth'
 peer_client 'odd depth' "${client[@]}" --cids 7 --only 'all chunks'
 peer_client 'IPv6' --server fd09:1::2 --source fd09:1::1 --only 'chunk'
 

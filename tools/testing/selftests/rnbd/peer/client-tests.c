@@ -209,6 +209,74 @@ static void t_connect(void)
 		    S.rsp.features);
 }
 
+/* Has the server taken the wish for @wanted chunks as it should? */
+static void check_depth(const struct clt *c, unsigned int wanted)
+{
+	bool accepted = c->rsp.features & WIRE_FEAT_QUEUE_DEPTH;
+	unsigned int usual = S.rsp.queue_depth, want = usual;
+
+	if (cfg->grants && accepted != !!wanted)
+		bad("%u chunks wanted: %s", wanted,
+		    accepted ? "accepted" : "not accepted");
+	if (accepted && wanted < usual)
+		want = wanted;
+	if (c->rsp.queue_depth != want)
+		bad("%u chunks where %u were wanted, expected %u",
+		    c->rsp.queue_depth, wanted, want);
+}
+
+/* The last chunk there is, for what shows whether it is there. */
+static void use_last_chunk(struct clt *c)
+{
+	unsigned int chunk = c->rsp.queue_depth - 1;
+	struct rnbd_open_rsp rsp = { 0 };
+	struct rnbd_io msg = {
+		.rw = RNBD_OP_READ | RNBD_F_SYNC,
+		.bi_size = 4096,
+	};
+
+	expect(open_disk(c, cfg->dev, RNBD_RO, &rsp), 0, "OPEN");
+	msg.device_id = rsp.device_id;
+	expect(clt_call(c, io_req(c, 1, chunk, &msg, 4096)), 0,
+	       "read in the last chunk");
+	expect(clt_call(c, close_req(c, 0, rsp.device_id)), 0, "CLOSE");
+}
+
+static void want_depth(unsigned int wanted)
+{
+	struct clt_cfg conf = cfg->clt;
+	char name[32];
+	struct clt c;
+	int ret;
+
+	/* The last one may still be on its way out. */
+	snprintf(name, sizeof(name), "peer-depth-%u", wanted);
+	conf.sessname = name;
+	conf.features = WIRE_FEAT_QUEUE_DEPTH;
+	conf.wanted_depth = wanted;
+	ret = clt_start(&c, &conf);
+	expect(-ret, 0, "session");
+	if (!ret) {
+		check_depth(&c, wanted);
+		use_last_chunk(&c);
+	}
+	clt_stop(&c);
+}
+
+static void t_queue_depth(void)
+{
+	static const unsigned int wanted[] = { 0, 1, 2, 3, 16, 100 };
+	unsigned int i;
+
+	if (!session())
+		return;
+	for (i = 0; i < ARRAY_SIZE(wanted); i++)
+		want_depth(wanted[i]);
+	want_depth(S.rsp.queue_depth);
+	want_depth(S.rsp.queue_depth + 1);
+	want_depth(65535);
+}
+
 /* One CONN_REQ of a kind that must be refused. */
 static void expect_refusal(const uint8_t *priv, unsigned int len, int err,
 			   const char *what)
@@ -1189,6 +1257,7 @@ static const struct {
 	bool slow;
 } tests[] = {
 	{ "connect and INFO exchange", t_connect, false },
+	{ "queue depth", t_queue_depth, false },
 	{ "refused CONN_REQs", t_refusals, false },
 	{ "refused CONN_REQs of a session that is up", t_refusals_known, false },
 	{ "minor version is ignored", t_minor_version, false },

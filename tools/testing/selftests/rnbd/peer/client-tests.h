@@ -12,6 +12,7 @@ struct test_cfg {
 	const char *dev;		/* a scratch disk: it is overwritten */
 	const char *missing;		/* a name that does not exist */
 	const char *notblk;		/* a file that is no block device */
+	bool grants;			/* the server knows QUEUE_DEPTH */
 	bool slow;			/* also what takes half a minute */
 	const char *only;		/* run tests with this in their name */
 };

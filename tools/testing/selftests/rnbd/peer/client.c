@@ -82,6 +82,7 @@ void clt_init(struct clt *c, const struct clt_cfg *cfg)
 	c->ident.recon_cnt = 1;
 	c->ident.first_conn = 1;
 	c->ident.features = cfg->features;
+	c->ident.wanted_depth = cfg->wanted_depth;
 	random_bytes(c->ident.sess_uuid, WIRE_UUID_LEN);
 	random_bytes(c->ident.paths_uuid, WIRE_UUID_LEN);
 }
@@ -217,6 +218,10 @@ static void check_rsp(struct clt *c, const struct cm_event *ev,
 	if (r->features & ~c->ident.features)
 		bad("cid %u: server accepts features %#x, %#x were offered",
 		    cid, r->features, c->ident.features);
+	if (r->features & WIRE_FEAT_QUEUE_DEPTH &&
+	    r->queue_depth > c->ident.wanted_depth)
+		bad("cid %u: %u chunks, and QUEUE_DEPTH accepted for %u", cid,
+		    r->queue_depth, c->ident.wanted_depth);
 	if (!(r->features & WIRE_FEAT_BOOT_ID) &&
 	    !all_zero(r->boot_id, WIRE_UUID_LEN))
 		bad("cid %u: boot_id without BOOT_ID", cid);

@@ -23,7 +23,8 @@ struct clt_cfg {
 	unsigned int cids;
 	bool exact;			/* take mainline's sequence only */
 	bool no_mw;			/* no memory windows: no NEED_INVAL */
-	uint32_t features;		/* offered; of those only RKEY_ROLL is known */
+	uint32_t features;		/* offered; of those only RKEY_ROLL and */
+	uint16_t wanted_depth;		/* QUEUE_DEPTH are known */
 	uint8_t reads;			/* RDMA READs to ask for, which is wrong */
 	unsigned int timeout_ms;	/* of every single wait */
 };

@@ -26,6 +26,7 @@ static const char usage[] =
 "  --notblk NAME     a name that is no block device (/dev/null)\n"
 "  --replay FILE     replay this recording instead of the tests; repeatable\n"
 "  --exact           accept mainline's message sequence only\n"
+"  --grants          the server has to know QUEUE_DEPTH\n"
 "  --no-mw           no memory windows: reads without NEED_INVAL\n"
 "  --slow            also tests that take half a minute each\n"
 "  --only TEXT       only tests with TEXT in their name\n"
@@ -35,8 +36,8 @@ static const char usage[] =
 
 enum {
 	OPT_SERVER = 1, OPT_SOURCE, OPT_PORT, OPT_SESSNAME, OPT_CIDS, OPT_DEV,
-	OPT_MISSING, OPT_NOTBLK, OPT_REPLAY, OPT_EXACT, OPT_NO_MW, OPT_SLOW,
-	OPT_ONLY, OPT_LIST, OPT_WAIT, OPT_TIME,
+	OPT_MISSING, OPT_NOTBLK, OPT_REPLAY, OPT_EXACT, OPT_GRANTS, OPT_NO_MW,
+	OPT_SLOW, OPT_ONLY, OPT_LIST, OPT_WAIT, OPT_TIME,
 };
 
 static const struct option options[] = {
@@ -50,6 +51,7 @@ static const struct option options[] = {
 	{ "notblk", required_argument, NULL, OPT_NOTBLK },
 	{ "replay", required_argument, NULL, OPT_REPLAY },
 	{ "exact", no_argument, NULL, OPT_EXACT },
+	{ "grants", no_argument, NULL, OPT_GRANTS },
 	{ "no-mw", no_argument, NULL, OPT_NO_MW },
 	{ "slow", no_argument, NULL, OPT_SLOW },
 	{ "only", required_argument, NULL, OPT_ONLY },
@@ -117,6 +119,9 @@ int main(int argc, char **argv)
 			break;
 		case OPT_EXACT:
 			cfg.clt.exact = true;
+			break;
+		case OPT_GRANTS:
+			cfg.grants = true;
 			break;
 		case OPT_NO_MW:
 			cfg.clt.no_mw = true;
