@@ -225,6 +225,12 @@ static int rnbd_clt_sess_set_up(struct rnbd_clt_sess *sess)
 	return 0;
 }
 
+/* What an administrator may not guess from an errno. */
+static const char *rnbd_clt_hint(int err)
+{
+	return err == -EUSERS ? ", a limit of the server, whose log says which" : "";
+}
+
 static int rnbd_clt_sess_connect(struct rnbd_clt_sess *sess,
 				 const struct rnbd_clt_map_opts *opts)
 {
@@ -246,7 +252,8 @@ static int rnbd_clt_sess_connect(struct rnbd_clt_sess *sess,
 	rnbd_clt_sess_is_up(sess);
 	rtrs = rtrs_clt_open(&params, &rnbd_clt_rtrs_ops, sess);
 	if (IS_ERR(rtrs)) {
-		pr_err("session %s: cannot connect: %pe\n", sess->name, rtrs);
+		pr_err("session %s: cannot connect: %pe%s\n", sess->name, rtrs,
+		       rnbd_clt_hint(PTR_ERR(rtrs)));
 		return PTR_ERR(rtrs);
 	}
 	WRITE_ONCE(sess->rtrs, rtrs);

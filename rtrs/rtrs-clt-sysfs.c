@@ -14,7 +14,9 @@
  * what it needs by references of its own. Writers in a session's folder may take
  * the lock, since that folder goes without it.
  */
+#include <linux/cleanup.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/sysfs.h>
 
 #include "rtrs-clt.h"
@@ -60,17 +62,19 @@ static ssize_t add_path_store(struct device *dev,
 {
 	struct rtrs_clt_sess *sess = to_sess(dev);
 	struct rtrs_path_addr addr;
+	char *copy __free(kfree) = kstrndup(buf, count, GFP_KERNEL);
 	char *text;
 	int err;
 
-	text = kstrndup(buf, count, GFP_KERNEL);
-	if (!text)
+	if (!copy)
 		return -ENOMEM;
-	err = rtrs_path_addr_parse(strim(text), sess->port, &addr);
-	kfree(text);
-	if (err)
+	text = strim(copy);
+	if (rtrs_path_addr_parse(text, sess->port, &addr))
 		return -EINVAL;
 	err = rtrs_clt_sess_add_path(sess, &addr);
+	if (err)
+		dev_err(dev, "path %s cannot be added: %pe\n", text,
+			ERR_PTR(err));
 	return err ?: count;
 }
 static DEVICE_ATTR_RW(add_path);

@@ -133,11 +133,17 @@ static int rtrs_srv_limit(const struct rtrs_srv_path *path, const char *name,
 	return -EUSERS;
 }
 
+/* The least that one has to give up, or the limit to grow, is what is missing. */
 static int rtrs_srv_limit_mb(const struct rtrs_srv_path *path, const char *name,
-			     u64 wanted, u64 max)
+			     u64 used, u64 bytes, u64 max)
 {
-	return wanted <= max ? 0 :
-	       rtrs_srv_limit(path, name, U64_MAX, max >> 20);
+	if (used + bytes <= max)
+		return 0;
+	pr_warn_ratelimited("%s: refused, the limit %s=%llu is reached (%pI6c): %llu KiB more are wanted, %llu KiB are left\n",
+			    path->src, name, max >> 20, &path->client->gid,
+			    DIV_ROUND_UP_ULL(bytes, SZ_1K),
+			    used < max ? (max - used) >> 10 : 0);
+	return -EUSERS;
 }
 
 static u64 rtrs_srv_max_memory(void)
@@ -177,10 +183,10 @@ static int rtrs_srv_check_memory(const struct rtrs_srv_path *path)
 	u64 bytes = rtrs_srv_path_memory(path);
 
 	return rtrs_srv_limit_mb(path, "max_memory_mb",
-				 atomic64_read(&rtrs_srv_memory) + bytes,
+				 atomic64_read(&rtrs_srv_memory), bytes,
 				 rtrs_srv_max_memory()) ?:
 	       rtrs_srv_limit_mb(path, "max_client_memory_mb",
-				 atomic64_read(&path->client->memory) + bytes,
+				 atomic64_read(&path->client->memory), bytes,
 				 rtrs_srv_max_client_memory());
 }
 
@@ -328,10 +334,10 @@ int rtrs_srv_limit_take(struct rtrs_srv_path *path, u64 bytes)
 	if (!rtrs_srv_over(path, &all, &one))
 		return 0;
 	rtrs_srv_limit_give(path, bytes);
-	return rtrs_srv_limit_mb(path, "max_memory_mb", all,
+	return rtrs_srv_limit_mb(path, "max_memory_mb", all - bytes, bytes,
 				 rtrs_srv_max_memory()) ?:
-	       rtrs_srv_limit_mb(path, "max_client_memory_mb", one,
-				 rtrs_srv_max_client_memory()) ?: -EUSERS;
+	       rtrs_srv_limit_mb(path, "max_client_memory_mb", one - bytes,
+				 bytes, rtrs_srv_max_client_memory()) ?: -EUSERS;
 }
 
 /**

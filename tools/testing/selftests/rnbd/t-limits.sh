@@ -78,6 +78,16 @@ limit max_memory_mb 20
 check 'memory for two sessions' wait_for 10 map_disk two /dev/ram1 "$(path 1)"
 second=$dev
 refused max_memory_mb map_errno three /dev/ram2 "$(path 2)"
+said()		# pattern
+{
+	log | grep -q "$1"
+}
+check 'which says how much is missing' said \
+	'max_memory_mb=20 is reached .*: [0-9]* KiB more are wanted, [0-9]* KiB are left'
+check 'and the client where to look' said \
+	'session three: cannot connect: .*EUSERS, a limit of the server'
+check_write 'nor is there room for another path' EUSERS $RTRS_CLT/one/add_path "$(addrs 2)"
+check 'which the client says, too' said "path $(addrs 2) cannot be added: .*EUSERS"
 check 'one of them ends' unmap_disk "$second"
 check 'and makes room for another' wait_for 10 map_disk three /dev/ram2 "$(path 2)"
 check 'which ends' unmap_disk "$dev"
