@@ -83,6 +83,17 @@ static const struct line_case line_cases[] = {
 	{ "poll queues, a word",	BOTH "nr_poll_queues=all", -EINVAL },
 	{ "poll queues, a half",	BOTH "nr_poll_queues=0.5", -EINVAL },
 
+	{ "the least depth",		BOTH "queue_depth=2", 0 },
+	{ "the largest depth",		BOTH "queue_depth=65535", 0 },
+	{ "depth, hexadecimal",		BOTH "queue_depth=0x40", 0 },
+	{ "depth 1, of which none is for I/O", BOTH "queue_depth=1", -EINVAL },
+	{ "depth 0",			BOTH "queue_depth=0", -EINVAL },
+	{ "depth, negative",		BOTH "queue_depth=-1", -EINVAL },
+	{ "depth, too large",		BOTH "queue_depth=65536", -EINVAL },
+	{ "depth, more than a number",	BOTH "queue_depth=4294967360", -EINVAL },
+	{ "depth, nothing",		BOTH "queue_depth=", -EINVAL },
+	{ "depth, a word",		BOTH "queue_depth=deep", -EINVAL },
+
 	{ "hold, not at all",		BOTH "io_hold_sec=0", 0 },
 	{ "hold, a day",		BOTH "io_hold_sec=86400", 0 },
 	{ "hold, a day and a second",	BOTH "io_hold_sec=86401", -EINVAL },
@@ -136,6 +147,7 @@ static void line_has_defaults(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, opts->access_mode, RNBD_ACCESS_RW);
 	KUNIT_EXPECT_EQ(test, opts->nr_poll_queues, 0U);
 	KUNIT_EXPECT_FALSE(test, opts->nr_poll_given);
+	KUNIT_EXPECT_EQ(test, opts->queue_depth, 0U);
 	KUNIT_EXPECT_EQ(test, opts->hold_sec, 0U);
 	KUNIT_EXPECT_EQ(test, opts->timeout_sec, 0U);
 	KUNIT_EXPECT_EQ(test, opts->path_cnt, 0U);
@@ -186,6 +198,16 @@ static void line_sets_the_times(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, err, 0);
 	KUNIT_EXPECT_EQ(test, opts->hold_sec, 32U);
 	KUNIT_EXPECT_EQ(test, opts->timeout_sec, 8U);
+}
+
+static void line_sets_the_depth(struct kunit *test)
+{
+	int err;
+
+	KUNIT_EXPECT_EQ(test, line_split(test, BOTH "queue_depth=64",
+					 &err)->opts.queue_depth, 64U);
+	KUNIT_EXPECT_EQ(test, line_split(test, BOTH "queue_depth=64 queue_depth=0x20",
+					 &err)->opts.queue_depth, 32U);
 }
 
 static void line_sets_poll_queues(struct kunit *test)
@@ -295,6 +317,7 @@ static struct kunit_case rnbd_clt_sysfs_cases[] = {
 	KUNIT_CASE(line_sets_its_names),
 	KUNIT_CASE_PARAM(line_sets_the_mode, mode_gen_params),
 	KUNIT_CASE(line_sets_the_times),
+	KUNIT_CASE(line_sets_the_depth),
 	KUNIT_CASE(line_sets_poll_queues),
 	KUNIT_CASE(line_keeps_its_paths_in_their_order),
 	KUNIT_CASE(line_has_room_for_the_most_paths),

@@ -272,6 +272,7 @@ enum rnbd_clt_key {
 	RNBD_CLT_KEY_DEST_PORT,
 	RNBD_CLT_KEY_ACCESS_MODE,
 	RNBD_CLT_KEY_NR_POLL_QUEUES,
+	RNBD_CLT_KEY_QUEUE_DEPTH,
 	RNBD_CLT_KEY_IO_HOLD_SEC,
 	RNBD_CLT_KEY_IO_TIMEOUT_SEC,
 };
@@ -283,6 +284,7 @@ static const char * const rnbd_clt_keys[] = {
 	[RNBD_CLT_KEY_DEST_PORT]	= "dest_port",
 	[RNBD_CLT_KEY_ACCESS_MODE]	= "access_mode",
 	[RNBD_CLT_KEY_NR_POLL_QUEUES]	= "nr_poll_queues",
+	[RNBD_CLT_KEY_QUEUE_DEPTH]	= "queue_depth",
 	[RNBD_CLT_KEY_IO_HOLD_SEC]	= "io_hold_sec",
 	[RNBD_CLT_KEY_IO_TIMEOUT_SEC]	= "io_timeout_sec",
 };
@@ -323,6 +325,18 @@ static int rnbd_clt_set_nr_poll_queues(struct rnbd_clt_map_opts *opts,
 	return 0;
 }
 
+static int rnbd_clt_set_queue_depth(struct rnbd_clt_map_opts *opts,
+				    const char *val)
+{
+	unsigned int nr;
+
+	if (kstrtouint(val, 0, &nr) || nr < RTRS_CLT_MIN_DEPTH ||
+	    nr > RTRS_CLT_MAX_DEPTH)
+		return -EINVAL;
+	opts->queue_depth = nr;
+	return 0;
+}
+
 static int rnbd_clt_add_path(struct rnbd_clt_line *line, const char *val)
 {
 	if (line->opts.path_cnt == RNBD_CLT_MAX_PATHS)
@@ -350,6 +364,8 @@ static int rnbd_clt_set_opt(struct rnbd_clt_line *line, const char *key,
 		return rnbd_clt_set_access_mode(opts, val);
 	case RNBD_CLT_KEY_NR_POLL_QUEUES:
 		return rnbd_clt_set_nr_poll_queues(opts, val);
+	case RNBD_CLT_KEY_QUEUE_DEPTH:
+		return rnbd_clt_set_queue_depth(opts, val);
 	case RNBD_CLT_KEY_IO_HOLD_SEC:
 		return rnbd_clt_parse_sec(val, &opts->hold_sec);
 	case RNBD_CLT_KEY_IO_TIMEOUT_SEC:
@@ -414,7 +430,7 @@ static ssize_t map_device_show(struct device *ctl,
 			       struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf,
-			  "Usage: echo \"[dest_port=<server port>] sessname=<session name> path=<[srcaddr@]dstaddr> [path=<[srcaddr@]dstaddr>] device_path=<path on the server> [access_mode=<ro|rw|migration>] [nr_poll_queues=<number of poll queues>] [io_hold_sec=<seconds>] [io_timeout_sec=<seconds>]\" > map_device\n\n"
+			  "Usage: echo \"[dest_port=<server port>] sessname=<session name> path=<[srcaddr@]dstaddr> [path=<[srcaddr@]dstaddr>] device_path=<path on the server> [access_mode=<ro|rw|migration>] [nr_poll_queues=<number of poll queues>] [queue_depth=<number of requests>] [io_hold_sec=<seconds>] [io_timeout_sec=<seconds>]\" > map_device\n\n"
 			  "addr ::= [ ip:<ipv4> | ip:<ipv6> | gid:<gid> ]\n");
 }
 

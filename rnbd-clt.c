@@ -239,6 +239,7 @@ static int rnbd_clt_sess_connect(struct rnbd_clt_sess *sess,
 		.paths		= opts->paths,
 		.path_cnt	= opts->path_cnt,
 		.nr_poll_queues	= opts->nr_poll_queues,
+		.queue_depth	= opts->queue_depth,
 		.max_msg_len	= sizeof(struct rnbd_msg_open),
 	};
 	struct rtrs_clt_sess *rtrs;
@@ -249,6 +250,7 @@ static int rnbd_clt_sess_connect(struct rnbd_clt_sess *sess,
 	if (!opts->path_cnt)
 		return -ENXIO;
 
+	sess->wanted_depth = opts->queue_depth;
 	rnbd_clt_sess_is_up(sess);
 	rtrs = rtrs_clt_open(&params, &rnbd_clt_rtrs_ops, sess);
 	if (IS_ERR(rtrs)) {
@@ -276,16 +278,36 @@ static bool rnbd_clt_sess_has(struct rnbd_clt_sess *sess, const char *path)
 	return false;
 }
 
+/*
+ * A session keeps its depth. Who maps all devices of one with the same words, or with
+ * what they see it has, means nothing else.
+ */
+static int rnbd_clt_sess_check_depth(const struct rnbd_clt_sess *sess,
+				     unsigned int depth)
+{
+	if (!depth || depth == sess->wanted_depth ||
+	    depth == sess->attrs.queue_depth)
+		return 0;
+	pr_err("session %s: is there already, with queue_depth=%u\n",
+	       sess->name, sess->attrs.queue_depth);
+	return -EINVAL;
+}
+
 /* May such a device be mapped on this session? Connects it if need be. */
 static int rnbd_clt_sess_admit(struct rnbd_clt_sess *sess,
 			       const struct rnbd_clt_map_opts *opts)
 {
+	int err;
+
 	if (!sess->rtrs)
 		return rnbd_clt_sess_connect(sess, opts);
 
 	if (opts->nr_poll_queues ||
 	    (!opts->nr_poll_given && sess->attrs.nr_poll_queues))
 		return -EINVAL;
+	err = rnbd_clt_sess_check_depth(sess, opts->queue_depth);
+	if (err)
+		return err;
 	if (rnbd_clt_sess_has(sess, opts->device_path))
 		return -EEXIST;
 	if (!READ_ONCE(sess->up))

@@ -61,6 +61,7 @@ enum rnbd_clt_dev_state {
  * struct rnbd_clt_sess - a session with one server
  * @rtrs: the connection, NULL while there is none
  * @attrs: what it can do
+ * @wanted_depth: the queue depth that was asked for when it was connected, or 0
  * @max_segments: scatterlist entries in each &struct rnbd_iu
  * @tag_set: its requests, shared by its devices; a tag is a chunk number
  * @idle_q: a queue on @tag_set that belongs to no device
@@ -84,8 +85,8 @@ enum rnbd_clt_dev_state {
  * that comes while it is being connected or closed waits for the outcome, and
  * there are no half sessions.
  *
- * @rtrs, @attrs, @max_segments, @tag_set and @idle_q are written under @mutex, while no
- * device is on @devs, and constant as long as one is. @share_q changes under
+ * @rtrs, @attrs, @wanted_depth, @max_segments, @tag_set and @idle_q are written under
+ * @mutex, while no device is on @devs, and constant as long as one is. @share_q changes under
  * @mutex, @devs under @mutex and @lock. @losses, @events, @up, and states of the
  * devices, change under @lock. @boot_id is written under @mutex at first, then by link
  * events, one at a time. @node and @users belong to the lock of the list.
@@ -93,6 +94,7 @@ enum rnbd_clt_dev_state {
 struct rnbd_clt_sess {
 	struct rtrs_clt_sess	*rtrs;
 	struct rtrs_clt_attrs	attrs;
+	unsigned int		wanted_depth;
 	unsigned int		max_segments;
 	struct blk_mq_tag_set	tag_set;
 	struct request_queue	*idle_q;
@@ -215,6 +217,7 @@ struct rnbd_clt_dev {
  * @access_mode: how to open it
  * @nr_poll_queues: number of polled queues
  * @nr_poll_given: the line says so
+ * @queue_depth: requests that can be under way, or 0 for what the server has
  * @hold_sec: how long I/O is to wait for a server that is lost
  * @timeout_sec: how long a request is to wait for its answer
  * @paths: addresses, for a session that does not exist yet
@@ -227,6 +230,7 @@ struct rnbd_clt_map_opts {
 	enum rnbd_access_mode	access_mode;
 	unsigned int		nr_poll_queues;
 	bool			nr_poll_given;
+	unsigned int		queue_depth;
 	unsigned int		hold_sec;
 	unsigned int		timeout_sec;
 	struct rtrs_path_addr	*paths;

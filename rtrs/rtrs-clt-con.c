@@ -31,6 +31,12 @@ static int rtrs_clt_reject_errno(struct rdma_cm_id *cm_id,
 	return rsp.err;
 }
 
+static u32 rtrs_clt_con_offer(const struct rtrs_clt_path *path)
+{
+	return RTRS_CLT_FEATURES |
+	       (path->wanted_depth ? RTRS_FEAT_QUEUE_DEPTH : 0);
+}
+
 /* cid 0 says how the path is to be used; the others have to agree with it. */
 static int rtrs_clt_accepted(struct rtrs_clt_con *con,
 			     const struct rdma_conn_param *param)
@@ -47,7 +53,8 @@ static int rtrs_clt_accepted(struct rtrs_clt_con *con,
 	if (con->c.cid)
 		return rsp.queue_depth == path->rsp.queue_depth ? 0 : -EPROTO;
 
-	err = rtrs_conn_rsp_check(&rsp, RTRS_CLT_FEATURES);
+	err = rtrs_conn_rsp_check(&rsp, rtrs_clt_con_offer(path),
+				  path->wanted_depth);
 	if (err)
 		return err;
 	path->rsp = rsp;
@@ -230,7 +237,8 @@ static int rtrs_clt_con_send_req(struct rtrs_clt_con *con)
 		.sess_uuid	= path->uuid,
 		.paths_uuid	= path->sess->uuid,
 		.first_conn	= path->first_conn,
-		.features	= RTRS_CLT_FEATURES,
+		.features	= rtrs_clt_con_offer(path),
+		.wanted_depth	= path->wanted_depth,
 	};
 	struct rtrs_msg_conn_req msg;
 	struct rdma_conn_param param = {

@@ -252,6 +252,8 @@ static int rtrs_clt_path_set_up(struct rtrs_clt_path *path)
 	unsigned int cid;
 	int err;
 
+	/* a session that has its depth keeps it, whatever the server has by now */
+	path->wanted_depth = sess->queue_depth ?: sess->wanted_depth;
 	err = rtrs_clt_con_connect(path, 0);
 	if (err)
 		return err;

@@ -69,6 +69,8 @@ struct depth_take_case {
 	int		err;
 	unsigned int	io_depth;
 	bool		unfit;
+	unsigned int	wanted;		/* by the user */
+	unsigned int	used;		/* if not all chunks */
 };
 
 static const struct depth_take_case depth_takes[] = {
@@ -84,6 +86,15 @@ static const struct depth_take_case depth_takes[] = {
 	{ "another, too small a device", 512, 504, 512, 4 * 504, -EINVAL, 504, true },
 	{ "another, more chunks",	512, 504, 513, 65536, -EINVAL, 504, true },
 	{ "another, fewer chunks",	512, 504, 511, 65536, -EINVAL, 504, true },
+	{ "as many as wanted",		0, 0, 64, 65536, 0, 56, false, 64 },
+	{ "the least that can be wanted", 0, 0, 2, 65536, 0, 1, false, 2 },
+	{ "less than wanted",		0, 0, 32, 65536, 0, 28, false, 64 },
+	{ "wanted, small device",	0, 0, 64, 31, 0, 10, false, 64 },
+	{ "more than wanted",		0, 0, 512, 65536, 0, 56, false, 64, 64 },
+	{ "more than wanted, of which two are used", 0, 0, 512, 65536, 0, 1, false,
+	  2, 2 },
+	{ "another like that",		512, 56, 512, 65536, 0, 56, false, 64, 64 },
+	{ "another, as wanted",		512, 56, 64, 65536, -EINVAL, 56, true, 64, 64 },
 };
 
 KUNIT_ARRAY_PARAM_DESC(depth_take, depth_takes, name);
@@ -93,6 +104,7 @@ static void depth_is_the_first_paths(struct kunit *test)
 	const struct depth_take_case *c = test->param_value;
 	struct sess_fixture *f = test->priv;
 
+	f->sess.wanted_depth = c->wanted;
 	f->sess.queue_depth = c->had;
 	f->sess.io_depth = c->had_io;
 	f->path.rsp.queue_depth = c->depth;
@@ -100,6 +112,26 @@ static void depth_is_the_first_paths(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rtrs_clt_sess_take_depth(&f->sess, &f->path), c->err);
 	KUNIT_EXPECT_EQ(test, f->sess.io_depth, c->io_depth);
 	KUNIT_EXPECT_EQ(test, f->path.unfit, c->unfit);
+}
+
+static void depth_that_is_used_is_the_users(struct kunit *test)
+{
+	const struct depth_take_case *c = test->param_value;
+	struct sess_fixture *f = test->priv;
+	struct rtrs_clt_attrs attrs;
+
+	f->sess.wanted_depth = c->wanted;
+	f->sess.queue_depth = c->had;
+	f->sess.io_depth = c->had_io;
+	f->path.rsp.queue_depth = c->depth;
+	f->dev.attrs.max_qp_wr = c->max_qp_wr;
+	rtrs_clt_sess_take_depth(&f->sess, &f->path);
+	rtrs_clt_query(&f->sess, &attrs);
+	KUNIT_EXPECT_EQ(test, attrs.queue_depth,
+			c->used ?: min_not_zero(c->wanted, f->sess.queue_depth));
+	/* what is handed out for administrative requests is there */
+	KUNIT_EXPECT_LE(test, attrs.io_depth + rtrs_clt_nr_admin(attrs.queue_depth),
+			max(attrs.queue_depth, 1U));
 }
 
 /* ---------------------------------------------------------------- sizes ---- */
@@ -270,6 +302,7 @@ struct params_case {
 	unsigned int	nr_poll;
 	u16		msg_len;
 	int		err;
+	unsigned int	depth;
 };
 
 static const struct params_case params_cases[] = {
@@ -286,6 +319,10 @@ static const struct params_case params_cases[] = {
 	{ "longest messages",	"s",	1,	0,	4072,	0 },
 	{ "too long messages",	"s",	1,	0,	4073,	-EINVAL },
 	{ "far too long messages", "s",	1,	0,	65535,	-EINVAL },
+	{ "a depth of one",	"s",	1,	0,	264,	-EINVAL, 1 },
+	{ "the least depth",	"s",	1,	0,	264,	0, 2 },
+	{ "the largest depth",	"s",	1,	0,	264,	0, 65535 },
+	{ "too large a depth",	"s",	1,	0,	264,	-EINVAL, 65536 },
 };
 
 KUNIT_ARRAY_PARAM_DESC(params, params_cases, name);
@@ -297,6 +334,7 @@ static void params_are_checked(struct kunit *test)
 		.sessname	= c->sessname,
 		.path_cnt	= c->path_cnt,
 		.nr_poll_queues	= c->nr_poll,
+		.queue_depth	= c->depth,
 		.max_msg_len	= c->msg_len,
 	};
 
@@ -362,6 +400,7 @@ static void path_is_the_same_by_its_addresses(struct kunit *test)
 static struct kunit_case rtrs_clt_cases[] = {
 	KUNIT_CASE_PARAM(admin_has_an_eighth_and_8_at_most, nr_admin_gen_params),
 	KUNIT_CASE_PARAM(depth_is_the_first_paths, depth_take_gen_params),
+	KUNIT_CASE_PARAM(depth_that_is_used_is_the_users, depth_take_gen_params),
 	KUNIT_CASE_PARAM(sizes_are_the_least_until_it_is_open, size_take_gen_params),
 	KUNIT_CASE_PARAM(mr_has_a_page_more_than_data, mr_pages_gen_params),
 	KUNIT_CASE_PARAM(geometry_is_the_servers_or_the_devices,

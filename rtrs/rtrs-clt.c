@@ -3,9 +3,11 @@
  * Sessions of a client: open, close, and what all paths of one share.
  *
  * A session is opened by its user with one or more paths, all of which have to
- * connect. The first one to connect tells how many chunks there are; all others
- * have to agree. Most chunks are given to the user for I/O; a few are kept for
- * administrative requests and handed out here one by one.
+ * connect. The first one to connect tells how many chunks there are: as many as its
+ * user has asked for, or less, if the server takes such wishes (QUEUE_DEPTH). All
+ * others, and those that connect again, ask for the same, and have to agree. Most
+ * chunks are given to the user for I/O; a few are kept for administrative requests
+ * and handed out here one by one.
  *
  * When a path fails the session goes on with the others (rtrs-clt-path.c), and
  * the path is connected again when it can be (rtrs-clt-recon.c). When the last one
@@ -56,6 +58,12 @@ static int rtrs_clt_unfit(struct rtrs_clt_path *path)
 	return -EINVAL;
 }
 
+/* Of more chunks than were asked for the rest stays idle. */
+static unsigned int rtrs_clt_used_depth(const struct rtrs_clt_sess *sess)
+{
+	return min_not_zero(sess->queue_depth, sess->wanted_depth);
+}
+
 /* The first path of a session decides on the number of chunks. */
 static int rtrs_clt_sess_take_depth(struct rtrs_clt_sess *sess,
 				    struct rtrs_clt_path *path)
@@ -63,6 +71,7 @@ static int rtrs_clt_sess_take_depth(struct rtrs_clt_sess *sess,
 	unsigned int depth = path->rsp.queue_depth;
 	unsigned int sends = (path->dev->attrs.max_qp_wr - 1) /
 			     RTRS_CLT_SENDS_PER_REQ;
+	unsigned int used;
 
 	if (sess->queue_depth) {
 		if (depth == sess->queue_depth && sends >= sess->io_depth)
@@ -71,13 +80,17 @@ static int rtrs_clt_sess_take_depth(struct rtrs_clt_sess *sess,
 			sess->queue_depth, min(depth, sends));
 		return rtrs_clt_unfit(path);
 	}
-	if (depth < 2 || !sends) {
+	if (depth < RTRS_CLT_MIN_DEPTH || !sends) {
 		dev_err(&sess->dev, "a queue depth of %u leaves no chunk for I/O\n",
 			depth);
 		return -EINVAL;
 	}
 	sess->queue_depth = depth;
-	sess->io_depth = min(depth - rtrs_clt_nr_admin(depth), sends);
+	used = rtrs_clt_used_depth(sess);
+	if (used < depth)
+		dev_info(&sess->dev, "the server takes no wishes, and has %u chunks where %u are used\n",
+			 depth, used);
+	sess->io_depth = min(used - rtrs_clt_nr_admin(used), sends);
 	return 0;
 }
 
@@ -332,6 +345,9 @@ static int rtrs_clt_params_check(const struct rtrs_clt_params *p)
 		return -EINVAL;
 	if (p->nr_poll_queues > min(num_possible_cpus(), RTRS_MAX_CONS / 2))
 		return -EINVAL;
+	if (p->queue_depth && (p->queue_depth < RTRS_CLT_MIN_DEPTH ||
+			       p->queue_depth > RTRS_CLT_MAX_DEPTH))
+		return -EINVAL;
 	if (p->max_msg_len + RTRS_MAX_REQ_LEN > SZ_4K)
 		return -EINVAL;
 	return 0;
@@ -366,6 +382,7 @@ rtrs_clt_sess_alloc(const struct rtrs_clt_params *p,
 	sess->nr_queues = min(num_online_cpus(),
 			      RTRS_MAX_CONS - 1 - p->nr_poll_queues);
 	sess->nr_cons = 1 + sess->nr_queues + sess->nr_poll_queues;
+	sess->wanted_depth = p->queue_depth;
 	sess->max_msg_len = p->max_msg_len;
 	sess->ops = ops;
 	sess->priv = priv;
@@ -628,7 +645,7 @@ EXPORT_SYMBOL_GPL(rtrs_clt_boot_id);
 void rtrs_clt_query(struct rtrs_clt_sess *sess, struct rtrs_clt_attrs *attrs)
 {
 	*attrs = (struct rtrs_clt_attrs) {
-		.queue_depth	= sess->queue_depth,
+		.queue_depth	= rtrs_clt_used_depth(sess),
 		.io_depth	= sess->io_depth,
 		.max_io_size	= sess->max_io_size,
 		.max_segments	= sess->max_segments,
@@ -640,7 +657,7 @@ EXPORT_SYMBOL_GPL(rtrs_clt_query);
 
 static bool rtrs_clt_try_get_permit(struct rtrs_clt_sess *sess, int *chunk)
 {
-	unsigned int i, nr = rtrs_clt_nr_admin(sess->queue_depth);
+	unsigned int i, nr = rtrs_clt_nr_admin(rtrs_clt_used_depth(sess));
 
 	for (i = 0; i < nr; i++)
 		if (!test_and_set_bit_lock(i, &sess->admin_map)) {

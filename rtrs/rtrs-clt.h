@@ -45,7 +45,7 @@
 /* Of the sends that nobody waits for, one in so many is signalled. */
 #define RTRS_CLT_QUIET_SENDS	16
 
-/* Extensions of the protocol that a client knows. */
+/* Extensions of the protocol that a client always offers. */
 #define RTRS_CLT_FEATURES	(RTRS_FEAT_RKEY_ROLL | RTRS_FEAT_USER_EVENT | \
 				 RTRS_FEAT_BOOT_ID)
 
@@ -313,6 +313,8 @@ struct rtrs_clt_block {
  * @first_conn: the server may create the session for it
  * @hca_name: device it was on when it was last connected
  * @hca_port: port of that device
+ * @wanted_depth: chunks that the server is asked for, the same on all its
+ *	connections; 0: none in particular
  * @rsp: what cid 0 was accepted with
  * @debugfs: its folder in debugfs
  * @kobj: its folder in sysfs, and its lifetime
@@ -370,6 +372,7 @@ struct rtrs_clt_path {
 	bool				first_conn;
 	char				hca_name[IB_DEVICE_NAME_MAX];
 	u32				hca_port;
+	u16				wanted_depth;
 	struct rtrs_conn_rsp		rsp;
 	struct dentry			*debugfs;
 	struct kobject			kobj;
@@ -385,6 +388,7 @@ struct rtrs_clt_path {
  * @nr_queues: of these, interrupt driven ones for I/O
  * @nr_poll_queues: and polled ones
  * @max_msg_len: longest user message
+ * @wanted_depth: chunks that its user asked for, or 0; constant
  * @queue_depth: chunks; 0 until the first path has connected
  * @io_depth: chunks that the user hands out
  * @max_segments: least of all paths
@@ -431,6 +435,7 @@ struct rtrs_clt_sess {
 	unsigned int			nr_poll_queues;
 	u16				max_msg_len;
 
+	unsigned int			wanted_depth;
 	unsigned int			queue_depth;
 	unsigned int			io_depth;
 	unsigned int			max_segments;

@@ -310,6 +310,7 @@ struct accept_case {
 	struct rtrs_conn_rsp	rsp;
 	u32			offered;
 	int			want;
+	u16			wanted_depth;
 };
 
 #define RSP(depth, io, hdr, ...) { .queue_depth = (depth), .max_io_size = (io), \
@@ -347,7 +348,21 @@ static const struct accept_case accept_cases[] = {
 	  RTRS_FEAT_RKEY_ROLL, -EPROTO },
 	{ "less than offered",	RSP(512, SZ_128K, SZ_4K,
 				    .features = RTRS_FEAT_BOOT_ID), 0xf, 0 },
-	{ "all that was offered", RSP(512, SZ_128K, SZ_4K, .features = 0xf), 0xf, 0 },
+	{ "all that was offered", RSP(512, SZ_128K, SZ_4K, .features = 0xf), 0xf, 0,
+	  512 },
+	{ "the depth that was wanted",
+	  RSP(16, SZ_128K, SZ_4K, .features = RTRS_FEAT_QUEUE_DEPTH),
+	  RTRS_FEAT_QUEUE_DEPTH, 0, 16 },
+	{ "a smaller depth",
+	  RSP(1, SZ_128K, SZ_4K, .features = RTRS_FEAT_QUEUE_DEPTH),
+	  RTRS_FEAT_QUEUE_DEPTH, 0, 16 },
+	{ "a larger depth",
+	  RSP(17, SZ_128K, SZ_4K, .features = RTRS_FEAT_QUEUE_DEPTH),
+	  RTRS_FEAT_QUEUE_DEPTH, -EPROTO, 16 },
+	{ "a larger depth, of a server that does not take wishes",
+	  RSP(512, SZ_128K, SZ_4K), RTRS_FEAT_QUEUE_DEPTH, 0, 16 },
+	{ "a depth that nobody wanted",
+	  RSP(16, SZ_128K, SZ_4K, .features = RTRS_FEAT_QUEUE_DEPTH), 0, -EPROTO },
 	{ "an unknown feature",	RSP(512, SZ_128K, SZ_4K, .features = BIT(31)), 0xf,
 	  -EPROTO },
 	{ "unknown flags",	RSP(512, SZ_128K, SZ_4K, .flags = 0xfffffffd), 0, 0 },
@@ -359,7 +374,8 @@ static void conn_rsp_is_checked(struct kunit *test)
 {
 	const struct accept_case *c = test->param_value;
 
-	KUNIT_EXPECT_EQ(test, rtrs_conn_rsp_check(&c->rsp, c->offered), c->want);
+	KUNIT_EXPECT_EQ(test, rtrs_conn_rsp_check(&c->rsp, c->offered,
+						  c->wanted_depth), c->want);
 }
 
 /* ------------------------------------------------------- names, INFO_REQ -- */

@@ -496,12 +496,13 @@ static inline bool rtrs_geometry_ok(u32 queue_depth, u32 chunk_size)
  * rtrs_conn_rsp_check() - can a client work with what an accept says?
  * @rsp: the decoded answer
  * @offered: extensions the client had offered
+ * @wanted_depth: with %RTRS_FEAT_QUEUE_DEPTH in @offered, the depth it had asked for
  *
- * Return: 0, or -EPROTO for a server that contradicts itself, or accepts what
- * was not offered.
+ * Return: 0, or -EPROTO for a server that contradicts itself, accepts what was not
+ * offered, or gives more chunks than it has agreed to.
  */
 static inline int rtrs_conn_rsp_check(const struct rtrs_conn_rsp *rsp,
-				      u32 offered)
+				      u32 offered, u16 wanted_depth)
 {
 	u64 chunk_size = (u64)rsp->max_io_size + rsp->max_hdr_size;
 
@@ -509,6 +510,9 @@ static inline int rtrs_conn_rsp_check(const struct rtrs_conn_rsp *rsp,
 		return -EPROTO;
 	if (rsp->flags & RTRS_RSP_NEW_RKEY &&
 	    rsp->features & RTRS_FEAT_RKEY_ROLL)
+		return -EPROTO;
+	if (rsp->features & RTRS_FEAT_QUEUE_DEPTH &&
+	    rsp->queue_depth > wanted_depth)
 		return -EPROTO;
 	if (rsp->max_io_size < SZ_4K || rsp->max_hdr_size < SZ_4K ||
 	    chunk_size > BIT(RTRS_IMM_PAYLOAD_BITS))

@@ -99,12 +99,18 @@ struct rtrs_clt_ops {
 	void (*event)(void *priv, u32 payload);
 };
 
+/* A chunk for the user, and one for administrative requests; a 16-bit number. */
+#define RTRS_CLT_MIN_DEPTH	2
+#define RTRS_CLT_MAX_DEPTH	U16_MAX
+
 /**
  * struct rtrs_clt_params - how to open a session
  * @sessname: its name, 1..254 bytes without '/' and '.'; copied
  * @paths: its paths, all of which have to connect; copied
  * @path_cnt: number of @paths, at least 1
  * @nr_poll_queues: number of queues that are polled
+ * @queue_depth: number of chunks to ask for, %RTRS_CLT_MIN_DEPTH ..
+ *	%RTRS_CLT_MAX_DEPTH; 0: as many as the server has for a session
  * @max_msg_len: the longest user message, bytes
  */
 struct rtrs_clt_params {
@@ -112,12 +118,14 @@ struct rtrs_clt_params {
 	const struct rtrs_path_addr	*paths;
 	unsigned int			path_cnt;
 	unsigned int			nr_poll_queues;
+	unsigned int			queue_depth;
 	u16				max_msg_len;
 };
 
 /**
  * struct rtrs_clt_attrs - what an open session can do
- * @queue_depth: number of chunks
+ * @queue_depth: number of chunks that it uses: those that the server has for it, but
+ *	no more than were asked for
  * @io_depth: chunks 0 .. @io_depth - 1 belong to the user, who sees to it that
  *	each carries one request at a time; RTRS hands out the others, see
  *	rtrs_clt_get_permit()

@@ -138,6 +138,7 @@ errno_of()	# message
 	*'No such device') echo ENODEV ;;
 	*'Invalid argument') echo EINVAL ;;
 	*'Protocol not supported') echo EPROTONOSUPPORT ;;
+	*'Protocol error') echo EPROTO ;;
 	*'No such file or directory') echo ENOENT ;;
 	*'Block device required') echo ENOTBLK ;;
 	*'Operation not permitted') echo EPERM ;;

@@ -20,7 +20,8 @@ at_peer="$(path 1) dest_port=$PEER_PORT"
 session()	# prefix function server-options...
 {
 	check "$1: start" peer_server_start "${@:3}" || return
-	if check "$1: map" map_disk peer /dev/ram0 "$at_peer"; then
+	if check "$1: map" map_disk peer /dev/ram0 "$at_peer" ${wish:+queue_depth=$wish}; then
+		first=$dev
 		"$2" "$1"
 		check "$1: unmap" unmap_disk "$dev"
 		peer_server_end "$1, server"
@@ -110,6 +111,31 @@ session '3 chunks of 8 KiB' io --depth 3 --chunk 8192
 session '500 chunks' io --depth 500 --invalidate n
 session 'a server of version 1' io --ver 1
 
+# A wish for a depth, of a server that takes it, and of one that does not know of it:
+# no more requests are under way in either case.
+wish=16
+nr_requests()	# prefix
+{
+	is "$1: requests" "$(cat "/sys/block/$dev/queue/nr_requests")" 14
+	io "$1"
+	check "$1: a second disk" map_disk peer /dev/ram1 "queue_depth=$wish"
+	is "$1: requests of the second disk" "$(cat "/sys/block/$dev/queue/nr_requests")" 14
+	check "$1: which goes" unmap_disk "$dev"
+	dev=$first
+}
+session 'a depth is granted' nr_requests --grant --export /dev/ram0 --export /dev/ram1
+session 'a depth is not granted' nr_requests --export /dev/ram0 --export /dev/ram1
+session 'a depth is not granted, new rkeys' nr_requests --invalidate y --export /dev/ram0 \
+	--export /dev/ram1
+wish=100
+less()		# prefix
+{
+	is "$1: requests" "$(cat "/sys/block/$dev/queue/nr_requests")" 28
+	io "$1"
+}
+session 'less than was asked for' less --grant --depth 32
+wish=
+
 queue_attr()
 {
 	cat "/sys/block/$dev/queue/$1"
@@ -164,6 +190,12 @@ map_fails 'OPEN fails with EPERM' EPERM --open-errno 1
 map_fails 'OPEN fails with ENOENT' ENOENT --export /dev/other
 map_fails 'OPEN fails with ENOTBLK' ENOTBLK --open-errno 15
 map_fails 'blocks of 63.5 KiB' EINVAL --block-size 65024 --sectors 130048
+
+check 'more chunks than it has agreed to: start' peer_server_start --wrong depth --sessions 0
+check_map_errno 'more chunks than it has agreed to: map_device says EPROTO' EPROTO \
+	"sessname=peer device_path=/dev/ram0 queue_depth=16 $at_peer"
+kill "$peer_server"
+wait "$peer_server"
 
 # I/O errors come through, and end nothing.
 failing_reads()	# prefix

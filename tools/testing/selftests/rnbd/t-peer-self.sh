@@ -48,11 +48,12 @@ sees()		# rule mode test
 }
 
 # One of each kind, or all.
-rules='conn-rsp kind inv-plain'
+rules='conn-rsp depth kind inv-plain'
 [ -z "${RNBD_LONG:-}" ] || rules=$("$PEER/peer-server" --wrong list)
 for rule in $rules; do
 	case $rule in
 	cid)			t='heartbeats are' ;;
+	depth)			t='queue depth' ;;
 	hangup)			t='one connection' ;;
 	conn-rsp|info-rsp)	t='connect and' ;;
 	open-rsp)		t='OPEN of an open' ;;

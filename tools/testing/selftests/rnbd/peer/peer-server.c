@@ -27,6 +27,7 @@ static const char usage[] =
 "  --no-inv             never SEND_WITH_INV, always IO_RSP\n"
 "  --reorder            answer in reverse order\n"
 "  --depth N            queue depth (512)\n"
+"  --grant              give one session the depth that it asks for\n"
 "  --chunk BYTES        chunk size (131072)\n"
 "  --sessions N         end after N sessions; 0: with SIGTERM (1)\n"
 "  --ver N              version in SESS_INFO_RSP (2)\n"
@@ -52,7 +53,7 @@ static const char usage[] =
 
 enum {
 	OPT_ADDR = 1, OPT_PORT, OPT_INVALIDATE, OPT_RKEY, OPT_NO_INV,
-	OPT_REORDER, OPT_DEPTH, OPT_CHUNK, OPT_SESSIONS, OPT_VER,
+	OPT_REORDER, OPT_DEPTH, OPT_GRANT, OPT_CHUNK, OPT_SESSIONS, OPT_VER,
 	OPT_SESS_INFO_ERRNO, OPT_OPEN_ERRNO, OPT_IO_ERRNO, OPT_EXPORT,
 	OPT_SECTORS, OPT_BLOCK_SIZE, OPT_PHYSICAL, OPT_CACHE, OPT_DISCARD,
 	OPT_DISCARD_GRAN, OPT_DISCARD_ALIGN, OPT_SECURE, OPT_WRITE_ZEROES,
@@ -67,6 +68,7 @@ static const struct option options[] = {
 	{ "no-inv", no_argument, NULL, OPT_NO_INV },
 	{ "reorder", no_argument, NULL, OPT_REORDER },
 	{ "depth", required_argument, NULL, OPT_DEPTH },
+	{ "grant", no_argument, NULL, OPT_GRANT },
 	{ "chunk", required_argument, NULL, OPT_CHUNK },
 	{ "sessions", required_argument, NULL, OPT_SESSIONS },
 	{ "ver", required_argument, NULL, OPT_VER },
@@ -170,6 +172,7 @@ static const char * const wrong_names[WRONG_COUNT] = {
 	[WRONG_ERRNO]		= "errno",
 	[WRONG_CID]		= "cid",
 	[WRONG_PLAIN_SEND]	= "plain-send",
+	[WRONG_DEPTH]		= "depth",
 	[WRONG_CONN_RSP]	= "conn-rsp",
 	[WRONG_INFO_RSP]	= "info-rsp",
 	[WRONG_OPEN_RSP]	= "open-rsp",
@@ -222,6 +225,9 @@ static void parse_option(struct srv_cfg *c, int opt, const char *arg)
 		break;
 	case OPT_DEPTH:
 		c->depth = n;
+		break;
+	case OPT_GRANT:
+		c->grant = true;
 		break;
 	case OPT_CHUNK:
 		c->chunk_size = n;
@@ -302,6 +308,7 @@ static void check_config(struct srv_cfg *c)
 		add_export(c, "/dev/ram0");
 	if (!c->depth || c->depth > 65535 || c->chunk_size < 8192 ||
 	    c->chunk_size & (c->chunk_size - 1) || !lbs || lbs % RNBD_SECTOR ||
+	    (c->grant && c->sessions != 1) ||
 	    !c->disk.nsectors || c->disk.nsectors % (lbs / RNBD_SECTOR))
 		die("these sizes do not go together");
 }

@@ -143,7 +143,7 @@ static void conn_rsp(struct walk *w, const struct rec_msg *m)
 	memcpy(padded, m->data, m->len);
 	memset(&rsp, 0xff, sizeof(rsp));
 	if (rtrs_conn_rsp_decode(&rsp, padded, sizeof(padded)) ||
-	    rtrs_conn_rsp_check(&rsp, 0))
+	    rtrs_conn_rsp_check(&rsp, 0, 0))
 		bad("line %u: CONN_RSP is not accepted", m->line);
 	equal(m, rsp.err, 0, "errno");
 	equal(m, rsp.queue_depth, want.queue_depth, "queue_depth");

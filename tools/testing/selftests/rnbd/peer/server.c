@@ -241,7 +241,33 @@ static void reap_paths(struct srv *s, bool force)
 
 /* --- CONN_REQ ------------------------------------------------------------------- */
 
-static void fill_rsp(const struct srv *s, uint8_t b[WIRE_CONN_LEN], int err)
+/*
+ * With --grant there is one session at a time, and all chunks are its: so what it
+ * asks for is what there is from then on.
+ */
+static void grant_depth(struct srv *s, const struct conn_req *req)
+{
+	if (s->cfg.grant && req->features & WIRE_FEAT_QUEUE_DEPTH &&
+	    req->wanted_depth && req->wanted_depth < s->cfg.depth &&
+	    s->cfg.wrong != WRONG_DEPTH)
+		s->cfg.depth = req->wanted_depth;
+}
+
+/* What is accepted of what @req offers. */
+static uint32_t accepted_features(const struct srv *s,
+				  const struct conn_req *req)
+{
+	if (s->cfg.wrong == WRONG_CONN_RSP)
+		return WIRE_FEAT_BOOT_ID;
+	if (s->cfg.wrong == WRONG_DEPTH)
+		return req->features & WIRE_FEAT_QUEUE_DEPTH;
+	if (s->cfg.grant && req->wanted_depth >= s->cfg.depth)
+		return req->features & WIRE_FEAT_QUEUE_DEPTH;
+	return 0;
+}
+
+static void fill_rsp(const struct srv *s, uint8_t b[WIRE_CONN_LEN],
+		     const struct conn_req *req, int err)
 {
 	struct conn_rsp rsp = {
 		.magic = WIRE_MAGIC,
@@ -253,8 +279,8 @@ static void fill_rsp(const struct srv *s, uint8_t b[WIRE_CONN_LEN], int err)
 		.flags = s->cfg.invalidate ? WIRE_RSP_NEW_RKEY : 0,
 	};
 
-	if (s->cfg.wrong == WRONG_CONN_RSP)
-		rsp.features = WIRE_FEAT_BOOT_ID;
+	if (req)
+		rsp.features = accepted_features(s, req);
 	conn_rsp_encode(b, &rsp);
 }
 
@@ -264,7 +290,7 @@ static void refuse(struct srv *s, struct rdma_cm_id *id, int err,
 	uint8_t b[WIRE_CONN_LEN];
 
 	rule(s, "CONN_REQ refused: %s", why);
-	fill_rsp(s, b, err);
+	fill_rsp(s, b, NULL, err);
 	rdma_reject(id, b, sizeof(b));
 	rdma_destroy_id(id);
 }
@@ -360,7 +386,7 @@ static void accept_conn(struct srv *s, struct path *p, struct rdma_cm_id *id)
 		conn_rx_alloc(c, s->pd, WIRE_INFO_REQ_LEN, 1);
 		conn_post_recv(c, WR_RX_INFO, 0);
 	}
-	fill_rsp(s, b, 0);
+	fill_rsp(s, b, &p->ident, 0);
 	if (s->hooks && s->hooks->accept && !s->hooks->accept(s, p, c, b, &len))
 		return;
 	param.private_data_len = len;
@@ -407,8 +433,10 @@ static void handle_connect(struct srv *s, const struct cm_event *ev)
 		return refuse(s, ev->id, EEXIST, "addresses are taken");
 
 	setup_device(s, ev->id->verbs);
-	if (!sess)
+	if (!sess) {
+		grant_depth(s, &req);
 		sess = new_session(s, req.paths_uuid);
+	}
 	if (sess && !p)
 		p = new_path(s, sess, &req, ev->id);
 	if (!p)

@@ -44,6 +44,7 @@ enum wrong {
 	WRONG_ERRNO,		/* always EIO */
 	WRONG_CID,		/* heartbeats on cid 1 */
 	WRONG_PLAIN_SEND,	/* a SEND, of no kind */
+	WRONG_DEPTH,		/* more chunks than it has agreed to */
 	WRONG_CONN_RSP,		/* features nobody offered, reserved bytes */
 	WRONG_INFO_RSP,		/* memory for one chunk too few */
 	WRONG_OPEN_RSP,		/* block size 1000, another id every time */
@@ -62,6 +63,7 @@ struct srv_cfg {
 	bool reorder;			/* answers in reverse order */
 	bool lax;			/* broken rules are only notes */
 	unsigned int depth;
+	bool grant;			/* knows QUEUE_DEPTH, of one session */
 	unsigned int chunk_size;
 	unsigned int sessions;		/* end after so many; 0: never */
 	unsigned int sess_ver;
