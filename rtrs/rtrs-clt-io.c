@@ -732,8 +732,8 @@ int rtrs_clt_request(struct rtrs_clt_sess *sess,
 	if (unlikely(!path))
 		return -ECONNABORTED;
 	err = rtrs_clt_path_send(path, req);
-	/* those before it may have been for other paths */
-	if (!req->more && READ_ONCE(sess->nr_up) > 1)
+	/* those before it may have been for other paths, or paths that are gone */
+	if (!req->more)
 		rtrs_clt_flush(sess, req->queue);
 	return err;
 }
