@@ -24,7 +24,7 @@ struct io_fixture {
 	struct ib_qp		qp;
 	struct ib_pd		pd;
 	struct ib_device	dev;
-	u8			*buf;
+	u8			*mem;
 	unsigned int		sends;
 	unsigned int		wrs;		/* posted with them */
 	enum ib_wr_opcode	last;
@@ -91,8 +91,8 @@ static int io_test_init(struct kunit *test)
 	test->priv = f;
 	if (!f->path.stats || !f->path.latency)
 		return -ENOMEM;
-	f->buf = kunit_kzalloc(test, RTRS_CLT_BUF_SIZE, GFP_KERNEL);
-	if (!f->buf)
+	f->mem = kunit_kzalloc(test, RTRS_CLT_BUF_SIZE, GFP_KERNEL);
+	if (!f->mem)
 		return -ENOMEM;
 	f->path.buf_msg = RTRS_CLT_BUF_SIZE / 2;
 	f->dev.ops.post_send = io_test_post_send;
@@ -131,7 +131,7 @@ static int io_test_init(struct kunit *test)
 		f->io[i].req.done = io_test_done;
 		f->io[i].req.priv = f;
 		f->io[i].send_cqe.done = rtrs_clt_send_done;
-		f->io[i].buf = f->buf;
+		f->io[i].buf = f->mem;
 	}
 	return 0;
 }

@@ -89,7 +89,7 @@ static const struct depth_take_case depth_takes[] = {
 	{ "as many as wanted",		0, 0, 64, 65536, 0, 56, false, 64 },
 	{ "the least that can be wanted", 0, 0, 2, 65536, 0, 1, false, 2 },
 	{ "less than wanted",		0, 0, 32, 65536, 0, 28, false, 64 },
-	{ "wanted, small device",	0, 0, 64, 31, 0, 10, false, 64 },
+	{ "wanted, small device",	0, 0, 64, 41, 0, 10, false, 64 },
 	{ "more than wanted",		0, 0, 512, 65536, 0, 56, false, 64, 64 },
 	{ "more than wanted, of which two are used", 0, 0, 512, 65536, 0, 1, false,
 	  2, 2 },
