@@ -236,7 +236,7 @@ static int rtrs_clt_con_send_req(struct rtrs_clt_con *con)
 		.recon_cnt	= path->recon_cnt,
 		.sess_uuid	= path->uuid,
 		.paths_uuid	= path->sess->uuid,
-		.first_conn	= path->first_conn,
+		.first_conn	= path->creates,
 		.features	= rtrs_clt_con_offer(path),
 		.wanted_depth	= path->wanted_depth,
 	};

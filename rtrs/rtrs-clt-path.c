@@ -304,16 +304,21 @@ static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
 	return err;
 }
 
-/* Do those that are up lead to where this path does? */
-static void rtrs_clt_path_ask(struct rtrs_clt_path *path, unsigned int *asked)
+/*
+ * The server may not have the session any more that those lead to which are up. Are
+ * they? If not, they are given up.
+ */
+static bool rtrs_clt_path_ask(struct rtrs_clt_path *path, unsigned int *asked)
 {
 	struct rtrs_clt_sess *sess = path->sess;
 
+	/* nor is it of interest any more if the path has failed meanwhile */
 	if (rtrs_clt_sess_ask(path, asked) || READ_ONCE(path->connect_err))
-		return;
-	dev_warn(&sess->dev, "path %s is back, and no other answers: these are given up\n",
+		return true;
+	dev_warn(&sess->dev, "path %s: the server has lost the session, and no other path answers\n",
 		 kobject_name(&path->kobj));
 	rtrs_clt_sess_drop_links(sess);
+	return false;
 }
 
 /*
@@ -431,6 +436,8 @@ static bool rtrs_clt_path_begin(struct rtrs_clt_path *path)
 	if (path->wanted && !path->tearing &&
 	    path->state == RTRS_CLT_DISCONNECTED) {
 		path->connect_err = 0;
+		path->creates = path->first_conn &&
+				!rtrs_clt_connected(path->sess);
 		path->recon_cnt++;
 		path->tried = true;
 		reinit_completion(&path->step);
@@ -439,6 +446,25 @@ static bool rtrs_clt_path_begin(struct rtrs_clt_path *path)
 	}
 	spin_unlock_irqrestore(&path->state_lock, flags);
 	return begun;
+}
+
+/*
+ * The server does not know the session, though there are paths that are up. Where these
+ * do not answer either, the next attempt may create it.
+ */
+static void rtrs_clt_path_unknown(struct rtrs_clt_path *path)
+{
+	unsigned int asked;
+
+	/* from here on it is set if the path is not wanted any more */
+	spin_lock_irq(&path->state_lock);
+	path->connect_err = 0;
+	spin_unlock_irq(&path->state_lock);
+	if (!rtrs_clt_connected(path->sess) || rtrs_clt_path_ask(path, &asked))
+		return;
+	spin_lock_irq(&path->state_lock);
+	path->kicked = true;
+	spin_unlock_irq(&path->state_lock);
 }
 
 /**
@@ -466,6 +492,8 @@ int rtrs_clt_path_connect(struct rtrs_clt_path *path, unsigned int answer_ms)
 		rtrs_clt_move(path, RTRS_CLT_DRAINING);
 		rtrs_clt_path_take_down(path);
 	}
+	if (err == -ENXIO)
+		rtrs_clt_path_unknown(path);
 unlock:
 	mutex_unlock(&path->life);
 	memalloc_noio_restore(noio);

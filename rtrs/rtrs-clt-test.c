@@ -252,23 +252,26 @@ struct up_case {
 	u8			boot;		/* which one */
 	u8			known;		/* which one we know */
 	unsigned int		unasked;	/* came up since one was asked */
+	bool			joins;		/* was not to create the session */
 	enum rtrs_clt_up	up;
 };
 
 static const struct up_case up_cases[] = {
-	{ "the first",			0, false, true,  1, 0, 0, RTRS_CLT_UP },
-	{ "another",			1, false, true,  1, 1, 0, RTRS_CLT_UP },
-	{ "another, to another server", 1, false, true,  2, 1, 0, RTRS_CLT_UP_STALE },
-	{ "another, to who knows",	1, false, false, 2, 1, 0, RTRS_CLT_UP },
-	{ "another, and none was asked", 1, false, true, 1, 1, 1, RTRS_CLT_UP_UNSURE },
-	{ "another, and one is new",	2, false, false, 0, 0, 1, RTRS_CLT_UP_UNSURE },
-	{ "another server, not asked",	1, false, true,  2, 1, 1, RTRS_CLT_UP_STALE },
-	{ "the first, as others were",	0, false, true,  1, 1, 3, RTRS_CLT_UP },
-	{ "the first after a restart",	0, false, true,  2, 1, 0, RTRS_CLT_UP },
-	{ "lost, and nobody knows",	0, true,  true,  1, 1, 0, RTRS_CLT_UP_LOST },
-	{ "lost, none was asked",	0, true,  true,  1, 1, 1, RTRS_CLT_UP_LOST },
-	{ "lost, another server",	0, true,  true,  2, 1, 0, RTRS_CLT_UP_LOST },
-	{ "lost, to who knows",		0, true,  false, 0, 0, 0, RTRS_CLT_UP_LOST },
+	{ "the first",			0, false, true,  1, 0, 0, false, RTRS_CLT_UP },
+	{ "another",			1, false, true,  1, 1, 0, false, RTRS_CLT_UP },
+	{ "another, to another server", 1, false, true,  2, 1, 0, false, RTRS_CLT_UP_STALE },
+	{ "another, to who knows",	1, false, false, 2, 1, 0, false, RTRS_CLT_UP },
+	{ "another, and none was asked", 1, false, true, 1, 1, 1, false, RTRS_CLT_UP_UNSURE },
+	{ "another, and one is new",	2, false, false, 0, 0, 1, false, RTRS_CLT_UP_UNSURE },
+	{ "another, which has joined",	1, false, true,  1, 1, 1, true, RTRS_CLT_UP },
+	{ "joined, another server",	1, false, true,  2, 1, 1, true, RTRS_CLT_UP_STALE },
+	{ "another server, not asked",	1, false, true,  2, 1, 1, false, RTRS_CLT_UP_STALE },
+	{ "the first, as others were",	0, false, true,  1, 1, 3, false, RTRS_CLT_UP },
+	{ "the first after a restart",	0, false, true,  2, 1, 0, false, RTRS_CLT_UP },
+	{ "lost, and nobody knows",	0, true,  true,  1, 1, 0, false, RTRS_CLT_UP_LOST },
+	{ "lost, none was asked",	0, true,  true,  1, 1, 1, false, RTRS_CLT_UP_LOST },
+	{ "lost, another server",	0, true,  true,  2, 1, 0, false, RTRS_CLT_UP_LOST },
+	{ "lost, to who knows",		0, true,  false, 0, 0, 0, false, RTRS_CLT_UP_LOST },
 };
 
 KUNIT_ARRAY_PARAM_DESC(up, up_cases, name);
@@ -281,6 +284,7 @@ static void up_is_a_path_to_the_server_that_is_known(struct kunit *test)
 
 	f->sess.nr_up = c->nr_up;
 	f->sess.ups = 5;
+	f->path.creates = !c->joins;
 	f->sess.lost = c->lost;
 	f->sess.boot_id.b[0] = c->known;
 	f->path.rsp.boot_id.b[0] = c->boot;

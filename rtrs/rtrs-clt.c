@@ -166,7 +166,8 @@ static bool rtrs_clt_sess_same_boot(const struct rtrs_clt_path *path)
  * Return: %RTRS_CLT_UP, and it is counted; %RTRS_CLT_UP_LOST if the user has to be
  * told first that the session was lost: rtrs_clt_sess_link_changed();
  * %RTRS_CLT_UP_STALE if those that are up lead to another life of the server;
- * %RTRS_CLT_UP_UNSURE if one has come up since rtrs_clt_sess_ask().
+ * %RTRS_CLT_UP_UNSURE if it may have created the session, and another has come up since
+ * it began, or since rtrs_clt_sess_ask().
  */
 enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path,
 				       unsigned int asked)
@@ -180,7 +181,7 @@ enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path,
 		up = RTRS_CLT_UP_LOST;
 	else if (sess->nr_up && !rtrs_clt_sess_same_boot(path))
 		up = RTRS_CLT_UP_STALE;
-	else if (sess->nr_up && sess->ups != asked)
+	else if (sess->nr_up && path->creates && sess->ups != asked)
 		up = RTRS_CLT_UP_UNSURE;
 	if (up == RTRS_CLT_UP) {
 		WRITE_ONCE(sess->nr_up, sess->nr_up + 1);
@@ -217,14 +218,18 @@ static bool rtrs_clt_sess_answered(struct rtrs_clt_sess *sess)
 
 /**
  * rtrs_clt_sess_ask() - does the server still have the session that we have?
- * @path: a path that is about to become connected, and is on the server
+ * @path: a path that may have created the session, or that the server refused because
+ *	it does not know it
  * @asked: set to what rtrs_clt_sess_path_up() wants to know
  *
  * A path that is up here can have ended on the server, which could not say so. If it
  * was the last one there, so has the session, and all that the server's user had in
- * it; and @path has begun it anew. If it has not ended, both are in one session, since
- * the server has only one at a time; and with it all others that are up, for which the
- * same was found out when they came up. So one answer, asked for now, is enough.
+ * it. So a path that connects while others are up does not allow the server to create
+ * the session (@creates): it joins what these are in, or is refused, with ENXIO. One
+ * that was allowed to, because there was none when it began, may meet another one that
+ * was. If the one that is up answers now both are in one session, since the server has
+ * only one at a time; and with it are all others that are up, for which the same was
+ * made sure of when they came up. So one answer is enough.
  *
  * Context: process, sleeps; the caller holds the path's life.
  * Return: true if one has answered. If not, none that is up is worth keeping.

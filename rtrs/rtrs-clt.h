@@ -310,7 +310,8 @@ struct rtrs_clt_block {
  * @uuid: for life
  * @recon_cnt: attempts to connect, as the server is told; wraps
  * @tried: there was one
- * @first_conn: the server may create the session for it
+ * @first_conn: the server may create the session for it, if no path is up
+ * @creates: none was when it began to connect, and the server was told so
  * @hca_name: device it was on when it was last connected
  * @hca_port: port of that device
  * @wanted_depth: chunks that the server is asked for, the same on all its
@@ -370,6 +371,7 @@ struct rtrs_clt_path {
 	u16				recon_cnt;
 	bool				tried;
 	bool				first_conn;
+	bool				creates;
 	char				hca_name[IB_DEVICE_NAME_MAX];
 	u32				hca_port;
 	u16				wanted_depth;
