@@ -9,6 +9,9 @@
  * that, with an errno or by ending the path; then comes the next one.  What it may
  * not do is to be gone, so now and then there is a path without a fault, and that
  * has to work.
+ *
+ * A new path takes longer than many requests. So most are gentle: what is spoiled there
+ * is answered, and hundreds of requests follow each other. The others get everything.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -75,6 +78,7 @@ static struct fuzz_client {
 	/* the path there is */
 	struct rng rng;
 	unsigned int rate;		/* percent of messages to be spoiled */
+	bool gentle;			/* none of them ends the path */
 	struct conn conn[MAX_CIDS];
 	unsigned int cids;
 	struct conn_req req;
@@ -110,6 +114,8 @@ static bool next_message(struct rng *r, unsigned int kind)
 	rng_start(r, fc.seed, kind, fc.paths, fc.nr[kind]++);
 	fc.sent++;
 	if (!rng_percent(r, kind == KIND_REQUEST ? fc.rate : fc.rate / 4))
+		return false;
+	if (fc.gentle && kind != KIND_REQUEST)
 		return false;
 	fc.spoiled++;
 	return true;
@@ -391,6 +397,7 @@ static void begin_path(void)
 	memset(fc.nr, 0, sizeof(fc.nr));
 	rng_start(r, fc.seed, KIND_PATH, ++fc.paths, 0);
 	fc.rate = fc.paths % ALL_WELL ? rng_rate(r) : 0;
+	fc.gentle = rng_percent(r, 60);
 	fc.cids = 2 + rng_below(r, MAX_CIDS - 1);
 	fc.req = (struct conn_req){
 		.magic = WIRE_MAGIC,
@@ -642,32 +649,32 @@ static void spoil_message(struct rng *r, struct request *q)
 				   RAW_SLOT - data);
 }
 
-/* Most often in a way that a path survives, so that it is not the last one there. */
+/* The last of these ways end a path more often than not. */
 static void send_spoiled(struct rng *r, struct request *q)
 {
-	switch (rng_below(r, 20)) {
+	switch (rng_below(r, fc.gentle ? 15 : 20)) {
 	case 0:
-		spoil_imm(r, q);
-		break;
 	case 1:
-		spoil_place(r, q);
+		q->cid = rng_below(r, fc.cids);
 		break;
 	case 2:
 	case 3:
-		q->cid = rng_below(r, fc.cids);
-		break;
-	case 4:
-		send_request(q);
-		break;
-	case 5:
-		send_request(q);
-		return scribble(r);
-	case 6:
-	case 7:
 		fc.late = *q;
 		fc.is_late = true;
 		return;
-	case 8:
+	case 15:
+		send_request(q);
+		break;
+	case 16:
+		send_request(q);
+		return scribble(r);
+	case 17:
+		spoil_imm(r, q);
+		break;
+	case 18:
+		spoil_place(r, q);
+		break;
+	case 19:
 		return send_other(r, q);
 	default:
 		spoil_message(r, q);
@@ -690,10 +697,11 @@ static void one_message(unsigned int nr)
 		send_spoiled(&r, &q);
 	else
 		send_request(&q);
-	if (fc.is_late && fc.late.b != q.b) {
+	if (fc.is_late && fc.late.b == q.b)
+		return;
+	if (fc.is_late)
 		send_request(&fc.late);
-		fc.is_late = false;
-	}
+	fc.is_late = false;
 	if (nr < 2 || rng_percent(&r, 60))
 		wait_for_answers();
 	else
@@ -702,7 +710,7 @@ static void one_message(unsigned int nr)
 
 static void talk(void)
 {
-	unsigned int n = 2 + rng_below(&fc.rng, 60), nr;
+	unsigned int n = 2 + rng_below(&fc.rng, fc.gentle ? 500 : 60), nr;
 
 	for (nr = 0; nr < n && !fc.dead && fc.sent < fc.count; nr++)
 		one_message(nr);

@@ -10,7 +10,8 @@
  * ends, and in time.
  *
  * What is spoiled may leave the client waiting, as a server may; so a path with such
- * a message is closed a moment later.
+ * a message is closed a moment later. As a new mapping takes longer than many requests,
+ * most servers are gentle: what they say a client can live with.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -45,6 +46,7 @@ static struct fuzz_server {
 	unsigned int nr[KINDS];		/* messages since then */
 	atomic_ulong sent, spoiled, paths;
 	atomic_uint rate;		/* percent of messages to be spoiled */
+	atomic_bool gentle;		/* none of them ends a path */
 	atomic_bool idle;		/* there is no path */
 	atomic_ulong deadline;		/* now_ms() when a step hangs */
 	uint64_t close_at[SRV_MAX_PATHS];
@@ -108,6 +110,8 @@ static bool next_message(struct rng *r, unsigned int kind)
 	fs.sent++;
 	if (!rng_percent(r, kind == KIND_ANSWER ? fs.rate : fs.rate / 4))
 		return false;
+	if (fs.gentle && kind != KIND_ANSWER)
+		return false;
 	fs.spoiled++;
 	return true;
 }
@@ -133,7 +137,7 @@ static bool hook_connect(struct srv *s, const struct cm_event *ev,
 	(void)s;
 	(void)req;
 	rng_start(&r, fs.seed, KIND_REQ, fs.use, fs.nr[KIND_REQ]++);
-	if (!rng_percent(&r, fs.rate / 4))
+	if (fs.gentle || !rng_percent(&r, fs.rate / 4))
 		return false;
 	fs.sent++;
 	fs.spoiled++;
@@ -148,15 +152,19 @@ static bool hook_connect(struct srv *s, const struct cm_event *ev,
 }
 
 /* Half of the servers know extensions, but none can roll keys. */
+static bool knows_events(const struct path *p)
+{
+	return p->ident.sess_uuid[0] & 1;
+}
+
 static bool hook_accept(struct srv *s, struct path *p, struct conn *c,
 			uint8_t *rsp, unsigned int *len)
 {
-	bool knows = p->ident.sess_uuid[0] & 1;
 	struct rng r;
 
 	(void)s;
 	(void)c;
-	if (knows)
+	if (knows_events(p))
 		put32(rsp + 20, WIRE_FEAT_USER_EVENT | WIRE_FEAT_BOOT_ID);
 	if (next_message(&r, KIND_ACCEPT)) {
 		*len = fuzz_bytes(&r, rsp, *len, 196);
@@ -290,12 +298,12 @@ static void butt_in(struct rng *r, struct srv *s, const struct op *op)
 	srv_answer(s, op);
 }
 
-/* Half of them are answers that a client can live with, so that its path goes on. */
+/* The last of these end the path more often than not. */
 static void spoil_answer(struct rng *r, struct srv *s, struct op *op)
 {
 	uint32_t imm = imm_io_rsp(IMM_IO_RSP, op->chunk, op->err);
 
-	switch (rng_below(r, 12)) {
+	switch (rng_below(r, fs.gentle ? 8 : 13)) {
 	case 0:
 	case 1:
 		op->err = rng_below(r, IMM_ERRNO_MAX + 1);
@@ -312,15 +320,21 @@ static void spoil_answer(struct rng *r, struct srv *s, struct op *op)
 		break;
 	case 6:
 	case 7:
-		return butt_in(r, s, op);
+		/* has the client look at the disk again, if it was told that it may */
+		if (knows_events(op->path))
+			conn_post_imm(&op->path->conn[0],
+				      imm_make(IMM_USER_EVENT, rng_below(r, 3)));
+		break;
 	case 8:
+		return butt_in(r, s, op);
+	case 9:
 		close_soon(op->path);
 		return say(r, s, op->conn, spoiled_imm(r, imm));
-	case 9:
+	case 10:
 		close_soon(op->path);
 		srv_answer(s, op);
 		return say(r, s, op->conn, imm);
-	case 10:
+	case 11:
 		close_soon(op->path);
 		op->conn = any_conn(r, op->path);
 		break;
@@ -411,7 +425,7 @@ static int use_once(struct rng *r)
 
 static void use(struct rng *r)
 {
-	unsigned int n = rng_below(r, 100);
+	unsigned int n = rng_below(r, fs.gentle ? 500 : 100);
 
 	while (n--) {
 		if (!use_once(r)) {
@@ -419,6 +433,8 @@ static void use(struct rng *r)
 			continue;
 		}
 		user.failed++;
+		if (fs.gentle && !strcmp(mapping_attr(&mapping, "state"), "open"))
+			continue;
 		/* Either it is given up, or the path is back soon. */
 		if (rng_percent(r, 70))
 			return;
@@ -448,6 +464,7 @@ static void map_use_unmap(void)
 	rng_start(&r, fs.seed, KIND_USE, ++fs.use, 0);
 	fs.srv.cfg.invalidate = rng_percent(&r, 50);
 	fs.rate = rng_rate(&r);
+	fs.gentle = rng_percent(&r, 60);
 	fs.idle = false;
 	if (mapping_map(&mapping)) {
 		user.refused++;

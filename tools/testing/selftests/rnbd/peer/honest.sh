@@ -34,7 +34,7 @@ honest_start()	# device_path
 	honest=$dev
 	# Only so much that there is time for the others as well.
 	fio_start "$honest" --bsrange=4k-28k --size=16M --io_size=8M --iodepth=2 \
-		--thinktime=20ms
+		--thinktime=$((20 * ${RNBD_SLOW:-1}))ms
 	honest_watch &
 	honest_watcher=$!
 }
