@@ -86,6 +86,10 @@ soak: rig
 bench: rig
 	tools/testing/bench/bench
 
+# What more devices and sessions, and deeper ones, cost.
+bench-scale: rig
+	tools/testing/bench/scale
+
 # Put the drivers into a kernel source.
 intree:
 	tools/testing/intree/intree.sh "$(KSRC)"
@@ -103,7 +107,7 @@ check:
 	$(VM)/setup
 	tools/testing/check.sh
 
-.PHONY: modules modules_install clean rig demo test test-long test-debug coverage fuzz soak bench intree \
+.PHONY: modules modules_install clean rig demo test test-long test-debug coverage fuzz soak bench bench-scale intree \
 	test-intree docs check
 .DEFAULT_GOAL := modules
 
