@@ -517,7 +517,7 @@ static unsigned int rtrs_clt_io_fill(struct rtrs_clt_path *path,
 /*
  * Does nobody wait for the completion of a send? Only if it reads no memory of the
  * user's: that has to stay until then, since the device reads it again if an
- * acknowledgement is lost.
+ * acknowledgment is lost.
  */
 static bool rtrs_clt_sq_quiet(const struct rtrs_clt_io *io)
 {

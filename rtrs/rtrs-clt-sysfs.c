@@ -60,9 +60,9 @@ static ssize_t add_path_store(struct device *dev,
 			      struct device_attribute *attr, const char *buf,
 			      size_t count)
 {
+	char *copy __free(kfree) = kstrndup(buf, count, GFP_KERNEL);
 	struct rtrs_clt_sess *sess = to_sess(dev);
 	struct rtrs_path_addr addr;
-	char *copy __free(kfree) = kstrndup(buf, count, GFP_KERNEL);
 	char *text;
 	int err;
 

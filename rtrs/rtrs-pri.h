@@ -175,6 +175,8 @@ static inline void rtrs_hb_alive(struct rtrs_hb *hb)
  *
  * Answers come in the order of the questions, so one to an earlier question is not
  * taken for it.
+ *
+ * Return: true if so.
  */
 static inline bool rtrs_hb_answered(const struct rtrs_hb *hb, u32 nr)
 {

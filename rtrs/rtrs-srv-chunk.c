@@ -411,7 +411,7 @@ void rtrs_srv_chunk_free(struct rtrs_srv_op *op)
 
 /*
  * May the buffer be freed? Not while the device may still send an answer from it, if
- * only once more because an acknowledgement was lost: the client may have that
+ * only once more because an acknowledgment was lost: the client may have that
  * answer, and have sent the next request, before we know.
  */
 static bool rtrs_srv_buf_unused(const struct rtrs_srv_op *op)

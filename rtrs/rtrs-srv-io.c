@@ -295,10 +295,11 @@ static bool rtrs_srv_op_post(struct rtrs_srv_op *op,
 			     struct rtrs_srv_chain *chain, bool from_buf)
 {
 	struct rtrs_srv_con *con = op->con;
+	unsigned long flags;
 	bool quiet;
 	int err;
 
-	guard(spinlock_irqsave)(&con->sq_lock);
+	spin_lock_irqsave(&con->sq_lock, flags);
 	quiet = rtrs_srv_sq_quiet(con, chain->len);
 	if (quiet) {
 		/* whose success is of no interest */
@@ -313,6 +314,7 @@ static bool rtrs_srv_op_post(struct rtrs_srv_op *op,
 		op->buf_pos = con->sq_head;
 	}
 	err = ib_post_send(con->c.qp, chain->first, NULL);
+	spin_unlock_irqrestore(&con->sq_lock, flags);
 	if (likely(!err))
 		return quiet;
 	rtrs_srv_path_error(op->path, "cannot answer", err);
@@ -376,13 +378,15 @@ static bool rtrs_srv_op_free(struct rtrs_srv_op *op)
 static void rtrs_srv_op_answered(struct rtrs_srv_op *op)
 {
 	struct rtrs_srv_slot *slot = rtrs_srv_op_slot(op);
+	unsigned long flags;
 
 	if (likely(!op->slotted)) {
 		WRITE_ONCE(op->state, RTRS_SRV_OP_ANSWERED);
 		return;
 	}
-	guard(spinlock_irqsave)(&slot->lock);
+	spin_lock_irqsave(&slot->lock, flags);
 	rtrs_srv_op_leave(op, slot, RTRS_SRV_OP_ANSWERED);
+	spin_unlock_irqrestore(&slot->lock, flags);
 }
 
 void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len)
@@ -505,11 +509,15 @@ static int rtrs_srv_op_post_inv(struct rtrs_srv_op *op)
 		.send_flags		= IB_SEND_SIGNALED,
 		.ex.invalidate_rkey	= op->mr->rkey,
 	};
+	unsigned long flags;
+	int err;
 
 	op->cqe.done = rtrs_srv_op_inv_done;
-	guard(spinlock_irqsave)(&op->con->sq_lock);
+	spin_lock_irqsave(&op->con->sq_lock, flags);
 	rtrs_srv_sq_signalled(op, 1);
-	return ib_post_send(op->con->c.qp, &wr, NULL);
+	err = ib_post_send(op->con->c.qp, &wr, NULL);
+	spin_unlock_irqrestore(&op->con->sq_lock, flags);
+	return err;
 }
 
 /* Only where its chunk would have to be invalidated otherwise. */
@@ -651,9 +659,15 @@ static void rtrs_srv_op_go_on(struct rtrs_srv_op *op)
 /* It is known now. Is it its turn in the slot? If not, whoever leaves that sees to it. */
 static bool rtrs_srv_op_turn(struct rtrs_srv_op *op)
 {
-	guard(spinlock_irqsave)(&rtrs_srv_op_slot(op)->lock);
+	struct rtrs_srv_slot *slot = rtrs_srv_op_slot(op);
+	unsigned long flags;
+	bool turn;
+
+	spin_lock_irqsave(&slot->lock, flags);
 	op->known = true;
-	return op->state == RTRS_SRV_OP_BUSY;
+	turn = op->state == RTRS_SRV_OP_BUSY;
+	spin_unlock_irqrestore(&slot->lock, flags);
+	return turn;
 }
 
 /*
