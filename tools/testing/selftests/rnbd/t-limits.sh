@@ -85,9 +85,9 @@ said()		# pattern
 check 'which says how much is missing' said \
 	'max_memory_mb=20 is reached .*: [0-9]* KiB more are wanted, [0-9]* KiB are left'
 check 'and the client where to look' said \
-	'session three: cannot connect: .*EUSERS, a limit of the server'
+	'session three: cannot connect: -\(EUSERS\|87\), a limit of the server'
 check_write 'nor is there room for another path' EUSERS $RTRS_CLT/one/add_path "$(addrs 2)"
-check 'which the client says, too' said "path $(addrs 2) cannot be added: .*EUSERS"
+check 'which the client says, too' said "path $(addrs 2) cannot be added: -\(EUSERS\|87\)"
 check 'one of them ends' unmap_disk "$second"
 check 'and makes room for another' wait_for 10 map_disk three /dev/ram2 "$(path 2)"
 check 'which ends' unmap_disk "$dev"
