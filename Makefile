@@ -90,6 +90,10 @@ bench: rig
 bench-scale: rig
 	tools/testing/bench/scale
 
+# Where the instructions of an I/O go: make profile ARGS="--bs 64k --depth 8"
+profile: rig
+	tools/testing/bench/profile $(ARGS)
+
 # Put the drivers into a kernel source.
 intree:
 	tools/testing/intree/intree.sh "$(KSRC)"
@@ -107,8 +111,8 @@ check:
 	$(VM)/setup
 	tools/testing/check.sh
 
-.PHONY: modules modules_install clean rig demo test test-long test-debug coverage fuzz soak bench bench-scale intree \
-	test-intree docs check
+.PHONY: modules modules_install clean rig demo test test-long test-debug coverage fuzz soak bench bench-scale profile \
+	intree test-intree docs check
 .DEFAULT_GOAL := modules
 
 endif
