@@ -124,7 +124,9 @@ check 'the server has let go of it' wait_for 5 eval '[ "$(cat /sys/module/brd/re
 refused rnbd_client
 check 'umount' umount /mnt
 check 'map again' map_disk force /dev/ram1
-check 'fsck' fsck.ext4 -fy "/dev/$dev"
+check 'its journal is replayed' mount "/dev/$dev" /mnt
+check 'umount again' umount /mnt
+check 'fsck' fsck.ext4 -fn "/dev/$dev"
 # By force, both at once, and then at last the session can be cut off.
 start_io "$other"
 check 'force, under I/O' unmap_disk "$other" force
