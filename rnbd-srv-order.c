@@ -9,11 +9,14 @@
  * disk last if the disk is slow enough. So whatever comes in waits for the writes
  * that came before it, over whatever path, and that overlap it.
  *
- * All writes of a device are in one interval tree. Each request has a number, in the order in which
- * they came. One that overlaps an earlier write is parked behind it, and looks
- * again when that one has ended: so two that overlap are carried out in the order
- * in which they came, even if both had to wait. A device that has no write under
- * way costs a read nothing.
+ * All writes of a device are in one interval tree, and reads that wait. A request counts
+ * the writes that it overlaps when it comes: all of these came before it. A write that
+ * ends is one less for those that came after it and overlap it, and who has none left is
+ * carried out: so two that overlap are carried out in the order in which they came, even
+ * if both had to wait. A device that has no write under way costs a read nothing.
+ *
+ * A client that does its worst has all its requests overlap each other. Each then takes
+ * as many steps as there are others, with the device's lock held, but no more.
  *
  * Requests of one client overlap only if its user does not care which comes first
  * (or if it sends a request again), so no honest user is slowed down by this.
@@ -23,7 +26,7 @@
 #include "rnbd-srv.h"
 
 /* rnbd_srv_order_entry.state */
-#define RNBD_SRV_PARKED	BIT(0)	/* behind an earlier write */
+#define RNBD_SRV_PARKED	BIT(0)	/* behind earlier writes */
 #define RNBD_SRV_CALLED	BIT(1)	/* could be carried out otherwise */
 
 #define ENTRY_START(entry) ((entry)->start)
@@ -43,18 +46,33 @@ void rnbd_srv_order_init(struct rnbd_srv_order *order)
 	order->seq = 0;
 }
 
+/* The first of those in the tree that @entry overlaps, or the next. */
 static struct rnbd_srv_order_entry *
-rnbd_srv_order_find(struct rnbd_srv_order *order,
+rnbd_srv_order_first(struct rnbd_srv_order *order,
+		     const struct rnbd_srv_order_entry *entry)
+{
+	return rnbd_srv_tree_iter_first(&order->tree, entry->start, entry->last);
+}
+
+static struct rnbd_srv_order_entry *
+rnbd_srv_order_next(struct rnbd_srv_order_entry *e,
 		    const struct rnbd_srv_order_entry *entry)
 {
-	struct rnbd_srv_order_entry *e;
+	return rnbd_srv_tree_iter_next(e, entry->start, entry->last);
+}
 
-	for (e = rnbd_srv_tree_iter_first(&order->tree, entry->start,
-					  entry->last); e;
-	     e = rnbd_srv_tree_iter_next(e, entry->start, entry->last))
-		if (e->seq < entry->seq)
-			return e;
-	return NULL;
+/* How many writes that came before it does it overlap? It is not in the tree yet. */
+static unsigned int
+rnbd_srv_order_count(struct rnbd_srv_order *order,
+		     const struct rnbd_srv_order_entry *entry)
+{
+	struct rnbd_srv_order_entry *e;
+	unsigned int n = 0;
+
+	for (e = rnbd_srv_order_first(order, entry); e;
+	     e = rnbd_srv_order_next(e, entry))
+		n += e->write;
+	return n;
 }
 
 /**
@@ -71,7 +89,6 @@ void rnbd_srv_order_begin(struct rnbd_srv_order *order,
 			  struct rnbd_srv_order_entry *entry, sector_t sector,
 			  u32 sectors, bool write)
 {
-	struct rnbd_srv_order_entry *earlier;
 	unsigned long flags;
 
 	atomic_set(&entry->state, 0);
@@ -83,17 +100,15 @@ void rnbd_srv_order_begin(struct rnbd_srv_order *order,
 
 	entry->start = sector;
 	entry->last = sector + sectors - 1;
-	INIT_LIST_HEAD(&entry->waiters);
+	entry->write = write;
 
 	spin_lock_irqsave(&order->lock, flags);
 	entry->seq = order->seq++;
-	earlier = rnbd_srv_order_find(order, entry);
-	if (earlier) {
+	entry->waits_for = rnbd_srv_order_count(order, entry);
+	if (entry->waits_for)
 		atomic_set(&entry->state, RNBD_SRV_PARKED);
-		list_add_tail(&entry->wait, &earlier->waiters);
-	}
 	/* nobody waits for a read */
-	entry->queued = write;
+	entry->queued = write || entry->waits_for;
 	if (entry->queued)
 		rnbd_srv_tree_insert(entry, &order->tree);
 	spin_unlock_irqrestore(&order->lock, flags);
@@ -104,8 +119,8 @@ void rnbd_srv_order_begin(struct rnbd_srv_order *order,
  * @entry: the request's
  *
  * Context: any.
- * Return: true if so; if not, rnbd_srv_order_end() of what it waits for will have
- * it carried out.
+ * Return: true if so; if not, rnbd_srv_order_end() of the last that it waits for will
+ * have it carried out.
  */
 bool rnbd_srv_order_ready(struct rnbd_srv_order_entry *entry)
 {
@@ -113,17 +128,17 @@ bool rnbd_srv_order_ready(struct rnbd_srv_order_entry *entry)
 		 RNBD_SRV_PARKED);
 }
 
-/* Those that waited for @entry look again; some need not wait any more. */
+/* A write has ended, and left the tree: some of those after it need not wait any more. */
 static void rnbd_srv_order_unpark(struct rnbd_srv_order *order,
-				  struct rnbd_srv_order_entry *entry,
+				  const struct rnbd_srv_order_entry *entry,
 				  struct list_head *ready)
 {
-	struct rnbd_srv_order_entry *e, *tmp, *earlier;
+	struct rnbd_srv_order_entry *e;
 
-	list_for_each_entry_safe(e, tmp, &entry->waiters, wait) {
-		earlier = rnbd_srv_order_find(order, e);
-		list_move_tail(&e->wait, earlier ? &earlier->waiters : ready);
-	}
+	for (e = rnbd_srv_order_first(order, entry); e;
+	     e = rnbd_srv_order_next(e, entry))
+		if (e->seq > entry->seq && !--e->waits_for)
+			list_add_tail(&e->ready, ready);
 }
 
 /**
@@ -144,14 +159,15 @@ void rnbd_srv_order_end(struct rnbd_srv_order *order,
 		return;
 	spin_lock_irqsave(&order->lock, flags);
 	rnbd_srv_tree_remove(entry, &order->tree);
-	rnbd_srv_order_unpark(order, entry, &ready);
+	if (entry->write)
+		rnbd_srv_order_unpark(order, entry, &ready);
 	spin_unlock_irqrestore(&order->lock, flags);
 
 	/* each may have ended, and be another's, once it is not parked any more */
-	list_for_each_entry_safe(e, tmp, &ready, wait) {
+	list_for_each_entry_safe(e, tmp, &ready, ready) {
 		struct rtrs_srv_op *op = e->op;
 
-		list_del(&e->wait);
+		list_del(&e->ready);
 		if (atomic_fetch_andnot(RNBD_SRV_PARKED, &e->state) &
 		    RNBD_SRV_CALLED)
 			rtrs_srv_carry_on(op);

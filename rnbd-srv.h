@@ -58,7 +58,7 @@ struct rnbd_srv_sess {
 /**
  * struct rnbd_srv_order - the order of a device's requests
  * @lock: protects the rest; irqs off
- * @tree: of &struct rnbd_srv_order_entry: all writes
+ * @tree: of &struct rnbd_srv_order_entry: all writes, and reads that wait
  * @seq: number of the next one
  */
 struct rnbd_srv_order {
@@ -72,26 +72,28 @@ struct rnbd_srv_order {
  * struct rnbd_srv_order_entry - a request's place in the order
  * @op: what to carry on when it need not wait any more
  * @state: does it wait, and could it be carried out otherwise?
- * @queued: it is in the tree, and others may wait for it
+ * @queued: it is in the tree
+ * @write: others may wait for it
+ * @waits_for: so many writes
  * @seq: its number
  * @rb: in the tree
  * @start: first sector
  * @last: last sector
  * @subtree_last: of the tree
- * @waiters: those that wait for this one
- * @wait: in the list of the one that it waits for
+ * @ready: in the list of those that need not wait any more
  */
 struct rnbd_srv_order_entry {
 	struct rtrs_srv_op	*op;
 	atomic_t		state;
 	bool			queued;
+	bool			write;
+	u32			waits_for;
 	u64			seq;
 	struct rb_node		rb;
 	u64			start;
 	u64			last;
 	u64			subtree_last;
-	struct list_head	waiters;
-	struct list_head	wait;
+	struct list_head	ready;
 };
 
 /**
