@@ -213,13 +213,13 @@ static u32 rtrs_srv_con_max_quiet(const struct rtrs_srv_path *path, u16 cid)
  * it has completed too is the operation used again. For others see struct
  * rtrs_srv_con.
  */
-static void rtrs_srv_con_qp_size(const struct rtrs_srv_con *con,
+static void rtrs_srv_con_qp_size(const struct rtrs_srv_path *path, u16 cid,
 				 struct rtrs_qp_params *p)
 {
-	p->send_wr = con->path->queue_depth * rtrs_srv_op_sends() +
-		     rtrs_srv_con_max_quiet(con->path, con->c.cid);
-	p->recv_wr = con->path->queue_depth;
-	if (con->c.cid == 0) {
+	p->send_wr = path->queue_depth * rtrs_srv_op_sends() +
+		     rtrs_srv_con_max_quiet(path, cid);
+	p->recv_wr = path->queue_depth;
+	if (cid == 0) {
 		p->send_wr += RTRS_SERVICE_SENDS;
 		p->recv_wr = RTRS_SRV_SERVICE_RECVS + 1;	/* INFO_REQ */
 	}
@@ -228,6 +228,7 @@ static void rtrs_srv_con_qp_size(const struct rtrs_srv_con *con,
 /**
  * rtrs_srv_con_memory() - how much memory the queues of a connection take
  * @path: its path
+ * @cid: its number
  *
  * Only the driver knows; this is about it. Queues have one entry more than was asked
  * for, and are rounded up.
@@ -235,16 +236,16 @@ static void rtrs_srv_con_qp_size(const struct rtrs_srv_con *con,
  * Context: any.
  * Return: bytes.
  */
-u64 rtrs_srv_con_memory(const struct rtrs_srv_path *path)
+u64 rtrs_srv_con_memory(const struct rtrs_srv_path *path, u16 cid)
 {
-	u64 recvs = path->queue_depth + 1;
-	u64 sends = path->queue_depth * rtrs_srv_op_sends() +
-		    rtrs_srv_con_max_quiet(path, 1) + 1;
+	struct rtrs_qp_params p;
 
+	rtrs_srv_con_qp_size(path, cid, &p);
 	return RTRS_SRV_CON_MEMORY +
-	       roundup_pow_of_two(sends) * RTRS_SRV_SEND_MEMORY +
-	       roundup_pow_of_two(recvs) * RTRS_SRV_RECV_MEMORY +
-	       roundup_pow_of_two(sends + recvs) * RTRS_SRV_CQE_MEMORY;
+	       roundup_pow_of_two(p.send_wr + 1) * RTRS_SRV_SEND_MEMORY +
+	       roundup_pow_of_two(p.recv_wr + 1) * RTRS_SRV_RECV_MEMORY +
+	       roundup_pow_of_two(p.send_wr + p.recv_wr + 2) *
+	       RTRS_SRV_CQE_MEMORY;
 }
 
 /* Each queue has one entry more, for draining. */
@@ -274,7 +275,7 @@ static int rtrs_srv_con_create_qp(struct rtrs_srv_con *con)
 	};
 	int err;
 
-	rtrs_srv_con_qp_size(con, &params);
+	rtrs_srv_con_qp_size(path, con->c.cid, &params);
 	err = rtrs_srv_con_check_size(con, &params);
 	if (err)
 		return err;
@@ -354,7 +355,7 @@ static int rtrs_srv_con_create(struct rtrs_srv_path *path,
 	struct rtrs_srv_con *con;
 	int err;
 
-	err = rtrs_srv_limit_take(path, rtrs_srv_con_memory(path));
+	err = rtrs_srv_limit_take(path, rtrs_srv_con_memory(path, cid));
 	if (err)
 		return err;
 	con = kzalloc(sizeof(*con), GFP_KERNEL);
@@ -385,7 +386,7 @@ static int rtrs_srv_con_create(struct rtrs_srv_path *path,
 	path->con_cnt++;
 	return 0;
 give:
-	rtrs_srv_limit_give(path, rtrs_srv_con_memory(path));
+	rtrs_srv_limit_give(path, rtrs_srv_con_memory(path, cid));
 	return err;
 }
 
@@ -399,7 +400,8 @@ give:
 void rtrs_srv_con_free(struct rtrs_srv_con *con)
 {
 	rtrs_con_destroy_cm_id(&con->c);
-	rtrs_srv_limit_give(con->path, rtrs_srv_con_memory(con->path));
+	rtrs_srv_limit_give(con->path,
+			    rtrs_srv_con_memory(con->path, con->c.cid));
 	kfree(con);
 }
 

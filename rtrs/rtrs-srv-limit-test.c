@@ -16,7 +16,7 @@ struct limit_fixture {
 
 static const struct rtrs_srv_ops limit_test_ops = {};
 
-/* The paths that there are, of the clients 1 and 2. */
+/* The paths that there are, of the clients 1 and 2, and what they have in all. */
 static const struct {
 	u8				client;
 	enum rtrs_srv_path_state	state;
@@ -66,7 +66,8 @@ static void limit_test_enter(struct kunit *test, int i)
 	strscpy(path->src, "kunit");
 	KUNIT_EXPECT_EQ(test, rtrs_srv_limit_enter(path, &gid, false), 0);
 	path->state = limit_test_paths[i].state;
-	rtrs_srv_charge(path, limit_test_paths[i].memory);
+	rtrs_srv_charge(path, limit_test_paths[i].memory -
+			      rtrs_srv_fixed_memory(path));
 }
 
 static void limit_test_begin(struct kunit *test)
@@ -85,7 +86,8 @@ static void limit_test_end(struct limit_fixture *f)
 	for (i = 0; i < LIMIT_TEST_PATHS; i++) {
 		struct rtrs_srv_path *path = f->path[i];
 
-		rtrs_srv_limit_give(path, atomic64_read(&path->memory));
+		rtrs_srv_limit_give(path, atomic64_read(&path->memory) -
+					  rtrs_srv_fixed_memory(path));
 		rtrs_srv_limit_leave(path);
 	}
 	mutex_unlock(&rtrs_srv_mutex);

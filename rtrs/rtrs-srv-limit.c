@@ -160,13 +160,18 @@ static u64 rtrs_srv_max_client_memory(void)
 	return mb ? (u64)mb << 20 : rtrs_srv_max_memory() >> 1;
 }
 
+/* The workqueue of a session with its thread, and what is in sysfs; about. */
+#define RTRS_SRV_PATH_MEMORY	SZ_32K
+
 /* What a path has besides connections, chunks and buffers, until it is freed. */
 static u64 rtrs_srv_fixed_memory(const struct rtrs_srv_path *path)
 {
 	const struct rtrs_srv_ops *user = path->sess->ctx->ops;
 
-	return path->queue_depth * (u64)(sizeof(struct rtrs_srv_op) +
+	return RTRS_SRV_PATH_MEMORY +
+	       path->queue_depth * (u64)(sizeof(struct rtrs_srv_op) +
 					 sizeof(struct rtrs_srv_slot) +
+					 sizeof(struct rtrs_msg_rkey_rsp) +
 					 user->max_msg_len + user->op_size);
 }
 
@@ -174,7 +179,8 @@ static u64 rtrs_srv_fixed_memory(const struct rtrs_srv_path *path)
 static u64 rtrs_srv_path_memory(const struct rtrs_srv_path *path)
 {
 	return (u64)path->queue_depth * rtrs_srv_conf.chunk_size +
-	       path->con_num * rtrs_srv_con_memory(path) +
+	       rtrs_srv_con_memory(path, 0) +
+	       (path->con_num - 1) * rtrs_srv_con_memory(path, 1) +
 	       rtrs_srv_fixed_memory(path);
 }
 

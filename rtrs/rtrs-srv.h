@@ -477,7 +477,7 @@ int rtrs_srv_cm_handler(struct rdma_cm_id *cm_id, struct rdma_cm_event *ev);
 int rtrs_srv_con_post_recvs(struct rtrs_srv_con *con);
 void rtrs_srv_con_failed(struct rtrs_srv_con *con, const struct ib_wc *wc,
 			 const char *what);
-u64 rtrs_srv_con_memory(const struct rtrs_srv_path *path);
+u64 rtrs_srv_con_memory(const struct rtrs_srv_path *path, u16 cid);
 void rtrs_srv_con_free(struct rtrs_srv_con *con);
 void rtrs_srv_event_done(struct ib_cq *cq, struct ib_wc *wc);
 
