@@ -63,6 +63,8 @@ static void rtrs_hb_work(struct work_struct *work)
 		hb->dead(hb);
 		return;
 	}
+	if (hb->look)
+		hb->look(hb);
 	/* before the message goes out: its answer sets the count to 0 again */
 	WRITE_ONCE(hb->missed, missed + 1);
 	if (!missed)

@@ -40,10 +40,11 @@
  * @qp: NULL until rtrs_con_create_qp()
  * @cq: for both queues of @qp
  * @cid: number of the connection in its path
+ * @no_irq: the device has no interrupts, so that @cq_event and @cq_irq are needed
  * @cq_event: what ib_core has for @cq when there is something in it
  * @cq_irq: calls that from an interrupt
  * @inflight: requests under way on it; on a client sent and not done, on a server come
- *	and not answered
+ *	and not answered, and only with @no_irq
  *
  * Embedded in each side's own connection, which says who owns it.
  */
@@ -52,6 +53,7 @@ struct rtrs_con {
 	struct ib_qp		*qp;
 	struct ib_cq		*cq;
 	u16			cid;
+	bool			no_irq;
 	ib_comp_handler		cq_event;
 	struct irq_work		cq_irq;
 	atomic_t		inflight ____cacheline_aligned_in_smp;
@@ -96,6 +98,8 @@ struct rtrs_iu {
  * @con: cid 0 of the path
  * @dead: called once the peer was silent for too long, or a heartbeat could not
  *	be sent; from process or completion context, perhaps more than once
+ * @look: NULL, or called every @interval while started, before the next heartbeat goes
+ *	out; from process context
  * @work: runs every @interval while started
  * @cqe: of all sends; only their failure is of interest
  * @interval: jiffies
@@ -112,6 +116,7 @@ struct rtrs_iu {
 struct rtrs_hb {
 	struct rtrs_con		*con;
 	void			(*dead)(struct rtrs_hb *hb);
+	void			(*look)(struct rtrs_hb *hb);
 	struct delayed_work	work;
 	struct ib_cqe		cqe;
 	unsigned long		interval;

@@ -340,17 +340,26 @@ struct rtrs_iu *rtrs_srv_chunks_describe(struct rtrs_srv_path *path)
 	return iu;
 }
 
+/* Of the largest, which are those of a chunk, there may be more than fits. */
+static unsigned int rtrs_srv_buf_order(unsigned int i)
+{
+	return min_t(unsigned int, 2 * i, get_order(rtrs_srv_conf.chunk_size));
+}
+
 static void rtrs_srv_op_unmap(struct rtrs_srv_op *op)
 {
 	struct ib_device *dev = op->path->dev;
+	unsigned int i;
 
 	if (op->chunk)
 		ib_dma_unmap_single(dev, op->chunk_dma,
 				    rtrs_srv_conf.chunk_size,
 				    DMA_BIDIRECTIONAL);
-	if (op->buf)
-		ib_dma_unmap_single(dev, op->buf_dma,
-				    PAGE_SIZE << op->buf_order, DMA_TO_DEVICE);
+	for (i = 0; i < RTRS_SRV_BUF_SIZES; i++)
+		if (op->bufs[i].mem)
+			ib_dma_unmap_single(dev, op->bufs[i].dma,
+					    PAGE_SIZE << rtrs_srv_buf_order(i),
+					    DMA_TO_DEVICE);
 }
 
 /**
@@ -400,25 +409,17 @@ static void *rtrs_srv_alloc_buf(struct rtrs_srv_path *path, unsigned int order)
  */
 void rtrs_srv_chunk_free(struct rtrs_srv_op *op)
 {
+	unsigned int i;
+
 	if (op->chunk) {
 		__free_pages(virt_to_page(op->chunk),
 			     get_order(rtrs_srv_conf.chunk_size));
 		rtrs_srv_limit_give(op->path, rtrs_srv_conf.chunk_size);
 	}
-	if (op->buf)
-		rtrs_srv_free_buf(op->path, op->buf, op->buf_order);
-}
-
-/*
- * May the buffer be freed? Not while the device may still send an answer from it, if
- * only once more because an acknowledgment was lost: the client may have that
- * answer, and have sent the next request, before we know.
- */
-static bool rtrs_srv_buf_unused(const struct rtrs_srv_op *op)
-{
-	const struct rtrs_srv_con *con = op->buf_con;
-
-	return !con || (s32)(READ_ONCE(con->sq_tail) - op->buf_pos) >= 0;
+	for (i = 0; i < RTRS_SRV_BUF_SIZES; i++)
+		if (op->bufs[i].mem)
+			rtrs_srv_free_buf(op->path, op->bufs[i].mem,
+					  rtrs_srv_buf_order(i));
 }
 
 /*
@@ -429,22 +430,31 @@ static bool rtrs_srv_buf_worth_it(struct rtrs_srv_op *op, unsigned int order)
 {
 	unsigned int eager = get_order(RTRS_SRV_EAGER_BUF);
 
-	return order <= eager || ++op->buf_missed >= BIT(order - eager);
+	return order <= eager ||
+	       ++op->buf_missed >= BIT(min(order - eager, 7U));
 }
 
-static void rtrs_srv_set_buf(struct rtrs_srv_op *op, void *buf, u64 dma,
-			     unsigned int order)
+/* There is none of this size yet. */
+static int rtrs_srv_add_buf(struct rtrs_srv_op *op, struct rtrs_srv_buf *buf,
+			    unsigned int order)
 {
-	if (op->buf) {
-		ib_dma_unmap_single(op->path->dev, op->buf_dma,
-				    PAGE_SIZE << op->buf_order, DMA_TO_DEVICE);
-		rtrs_srv_free_buf(op->path, op->buf, op->buf_order);
+	struct ib_device *dev = op->path->dev;
+	void *mem;
+	u64 dma;
+
+	if (!rtrs_srv_buf_worth_it(op, order))
+		return -ENOMEM;
+	mem = rtrs_srv_alloc_buf(op->path, order);
+	if (!mem)
+		return -ENOMEM;
+	dma = ib_dma_map_single(dev, mem, PAGE_SIZE << order, DMA_TO_DEVICE);
+	if (ib_dma_mapping_error(dev, dma)) {
+		rtrs_srv_free_buf(op->path, mem, order);
+		return -ENOMEM;
 	}
-	op->buf = buf;
-	op->buf_dma = dma;
-	op->buf_order = order;
+	*buf = (struct rtrs_srv_buf) { .mem = mem, .dma = dma };
 	op->buf_missed = 0;
-	op->buf_con = NULL;
+	return 0;
 }
 
 /**
@@ -452,32 +462,27 @@ static void rtrs_srv_set_buf(struct rtrs_srv_op *op, void *buf, u64 dma,
  * @op: the operation, being looked at
  * @len: bytes needed, not more than a chunk
  *
- * There is a way to do without, so this does not try hard.
+ * There is a way to do without, so this does not try hard. What was allocated once
+ * stays until the queue pairs are gone: nobody knows for how long the device may still
+ * send an answer from it. The next request may have come on another connection, and the
+ * client can have the answer wait there for as long as it likes.
  *
  * Context: any but hard interrupt.
  * Return: 0, and @op->buf is large enough; or -ENOMEM.
  */
 int rtrs_srv_op_buf(struct rtrs_srv_op *op, size_t len)
 {
-	struct ib_device *dev = op->path->dev;
-	unsigned int order = get_order(len);
-	void *buf;
-	u64 dma;
+	unsigned int i = DIV_ROUND_UP(get_order(len), 2);
+	struct rtrs_srv_buf *buf = &op->bufs[i];
+	int err;
 
-	if (op->buf && order <= op->buf_order)
-		return 0;
-	if (!rtrs_srv_buf_worth_it(op, order) ||
-	    (op->buf && !rtrs_srv_buf_unused(op)))
-		return -ENOMEM;
-	buf = rtrs_srv_alloc_buf(op->path, order);
-	if (!buf)
-		return -ENOMEM;
-	dma = ib_dma_map_single(dev, buf, PAGE_SIZE << order, DMA_TO_DEVICE);
-	if (ib_dma_mapping_error(dev, dma)) {
-		rtrs_srv_free_buf(op->path, buf, order);
-		return -ENOMEM;
+	if (unlikely(!buf->mem)) {
+		err = rtrs_srv_add_buf(op, buf, rtrs_srv_buf_order(i));
+		if (err)
+			return err;
 	}
-	rtrs_srv_set_buf(op, buf, dma, order);
+	op->buf = buf->mem;
+	op->buf_dma = buf->dma;
 	return 0;
 }
 

@@ -297,6 +297,11 @@ static void parse_finds_data_and_user_message(struct kunit *test)
 }
 
 /* Where each chunk has a key of its own, no key reaches what is worked on. */
+static size_t srv_test_buf_size(const struct rtrs_srv_op *op)
+{
+	return page_size(virt_to_page(op->buf));
+}
+
 static void parse_keeps_data_from_the_client(struct kunit *test)
 {
 	const struct parse_case *c = test->param_value;
@@ -314,7 +319,7 @@ static void parse_keeps_data_from_the_client(struct kunit *test)
 	if (op->data_len)
 		KUNIT_EXPECT_TRUE(test, op->invalidate == op->in_place);
 	if (op->data_len && !op->in_place)
-		KUNIT_EXPECT_GE(test, PAGE_SIZE << op->buf_order, op->data_len);
+		KUNIT_EXPECT_GE(test, srv_test_buf_size(op), op->data_len);
 }
 
 static void parse_copies_small_writes(struct kunit *test)
@@ -540,7 +545,10 @@ static void answer_brings_the_key_there_is(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, le32_to_cpu(f->rsps[0].rkey), f->mr.rkey);
 }
 
-/* Then nobody waits for it, and the operation is free at once. */
+/*
+ * Then nobody waits for it, and the operation is free at once: but not before the
+ * registration of its chunk has happened.
+ */
 static void quiet_answer_is_not_signaled(struct kunit *test)
 {
 	const struct srv_answer_case *c = test->param_value;
@@ -548,6 +556,10 @@ static void quiet_answer_is_not_signaled(struct kunit *test)
 	unsigned int i;
 
 	f->con[1].max_quiet = c->wrs;
+	if (c->invalidated) {
+		answer_is_signaled_at_its_end(test);
+		return;
+	}
 	srv_test_respond(f, c);
 	for (i = 0; i < f->wrs; i++)
 		KUNIT_EXPECT_FALSE_MSG(test, f->signaled[i], "number %u", i);
@@ -612,42 +624,54 @@ static void quiet_answer_is_followed_by_what_came_early(struct kunit *test)
 	flush_work(&op->work);
 }
 
-/* A buffer that the device may still read is not given back. */
-static void buffer_stays_while_an_answer_may_be_sent_from_it(struct kunit *test)
+/* The device may still send an answer from it, on whatever connection. */
+static void buffer_stays_when_there_is_a_larger_one(struct kunit *test)
 {
-	static const struct srv_answer_case c = { "", true, 0, 4096, 4096, false, false,
-						  true, false };
 	struct srv_fixture *f = test->priv;
 	struct rtrs_srv_op *op = &f->op[0];
 	void *buf;
 
-	f->con[1].max_quiet = 4;
-	KUNIT_ASSERT_EQ(test, rtrs_srv_op_buf(op, 4096), 0);
+	KUNIT_ASSERT_EQ(test, rtrs_srv_op_buf(op, PAGE_SIZE), 0);
 	buf = op->buf;
-	srv_test_respond(f, &c);
-	KUNIT_ASSERT_EQ(test, op->state, RTRS_SRV_OP_IDLE);
-	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 2 * PAGE_SIZE), -ENOMEM);
-	KUNIT_EXPECT_PTR_EQ(test, op->buf, buf);
-	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 4096), 0);
-
-	WRITE_ONCE(f->con[1].sq_tail, f->con[1].sq_head);
 	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 2 * PAGE_SIZE), 0);
-	KUNIT_EXPECT_GE(test, op->buf_order, 1);
+	KUNIT_EXPECT_PTR_NE(test, op->buf, buf);
+	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 512), 0);
+	KUNIT_EXPECT_PTR_EQ(test, op->buf, buf);
 }
 
-/* What is needed once or twice is done without. */
+struct buf_case {
+	const char	*name;
+	size_t		len;
+	unsigned int	missed;	/* before there is one */
+};
+
+static const struct buf_case bufs[] = {
+	{ "512 bytes",	SZ_512,		0 },
+	{ "4 KiB",	SZ_4K,		0 },
+	{ "8 KiB",	SZ_8K,		0 },
+	{ "16 KiB",	SZ_16K,		0 },
+	{ "20 KiB",	SZ_16K + SZ_4K,	3 },
+	{ "64 KiB",	SZ_64K,		3 },
+	{ "128 KiB",	SZ_128K,	7 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(buf, bufs, name);
+
+/* What is needed once or twice is done without, if it is large. */
 static void large_buffer_is_for_who_needs_it_often(struct kunit *test)
 {
+	const struct buf_case *c = test->param_value;
 	struct srv_fixture *f = test->priv;
 	struct rtrs_srv_op *op = &f->op[0];
-	int i;
+	unsigned int i;
 
-	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, SZ_16K), 0);
-	for (i = 0; i < 3; i++)
-		KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 4 * SZ_16K), -ENOMEM);
-	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, SZ_16K), 0);
-	KUNIT_EXPECT_EQ(test, rtrs_srv_op_buf(op, 4 * SZ_16K), 0);
-	KUNIT_EXPECT_GE(test, PAGE_SIZE << op->buf_order, 4 * SZ_16K);
+	if (PAGE_SHIFT != 12 || rtrs_srv_conf.chunk_size < SZ_128K)
+		kunit_skip(test, "for other sizes");
+	for (i = 0; i < c->missed; i++)
+		KUNIT_EXPECT_EQ_MSG(test, rtrs_srv_op_buf(op, c->len), -ENOMEM, "%u", i);
+	KUNIT_ASSERT_EQ(test, rtrs_srv_op_buf(op, c->len), 0);
+	KUNIT_EXPECT_GE(test, srv_test_buf_size(op), c->len);
+	KUNIT_EXPECT_LE(test, srv_test_buf_size(op), rtrs_srv_conf.chunk_size);
 }
 
 static void answer_on_a_path_that_is_down_is_none(struct kunit *test)
@@ -805,8 +829,8 @@ static struct kunit_case rtrs_srv_io_cases[] = {
 			 srv_answer_gen_params),
 	KUNIT_CASE(one_of_many_quiet_answers_is_signaled),
 	KUNIT_CASE(quiet_answer_is_followed_by_what_came_early),
-	KUNIT_CASE(buffer_stays_while_an_answer_may_be_sent_from_it),
-	KUNIT_CASE(large_buffer_is_for_who_needs_it_often),
+	KUNIT_CASE(buffer_stays_when_there_is_a_larger_one),
+	KUNIT_CASE_PARAM(large_buffer_is_for_who_needs_it_often, buf_gen_params),
 	KUNIT_CASE_PARAM(answer_brings_the_key_there_is, srv_answer_gen_params),
 	KUNIT_CASE_PARAM(answer_on_a_path_that_is_down_is_none,
 			 srv_answer_gen_params),

@@ -18,11 +18,12 @@
  * that the request came on: the chunk's registration if it was invalidated, the
  * data, the invalidation of the client's key if it asked for that, and the
  * message that says so. For most answers that is all, and the operation may be used
- * again; memory that the device may still send from is kept, not the operation. Now
- * and then the last work request is signalled, so that entries of the send queue come
- * back (struct rtrs_srv_con), and the operation is in use until that completion. The
- * client may have the answer, and send the next request for the chunk, before we are
- * done with either: it is remembered then, and begun when we are.
+ * again; memory that the device may still send from stays until the path ends. The last
+ * work request is signalled where there was a registration, and now and then otherwise,
+ * so that entries of the send queue come back (struct rtrs_srv_con); then the operation
+ * is in use until that completion. The client may have the answer, and send the next
+ * request for the chunk, before we are done with either: it is remembered then, and
+ * begun when we are.
  *
  * A client that sends a request again because a path died must not overtake what
  * it had sent on that path, and the user may still be at work on that. Where it is
@@ -73,6 +74,9 @@ static void rtrs_srv_op_queue(struct rtrs_srv_op *op)
 	queue_work(op->path->sess->io_wq, &op->work);
 }
 
+/* For what came early, and must be known soon: not after anything that blocks. */
+static struct workqueue_struct *rtrs_srv_bh_wq;
+
 /*
  * An operation gets a request. If it is one of the service connection, and others
  * are before it in the slot, it goes on only when these have ended. No I/O waits
@@ -90,7 +94,8 @@ static void rtrs_srv_op_enter(struct rtrs_srv_op *op,
 	op->woken = false;
 	op->fresh = false;
 	op->state = RTRS_SRV_OP_BUSY;
-	atomic_inc(&con->c.inflight);
+	if (con->c.no_irq)
+		atomic_inc(&con->c.inflight);
 	op->slotted = !con->c.cid;
 	if (!op->slotted)
 		return;
@@ -266,6 +271,7 @@ static void rtrs_srv_sq_signalled(struct rtrs_srv_op *op, unsigned int n)
 
 	lockdep_assert_held(&con->sq_lock);
 	con->sq_head += n;
+	WRITE_ONCE(con->sq_last, con->sq_head);
 	con->quiet = 0;
 	op->sq_pos = con->sq_head;
 }
@@ -292,7 +298,7 @@ static void rtrs_srv_op_done(struct ib_cq *cq, struct ib_wc *wc);
 
 /* Returns whether the operation has been answered, and nothing more comes of it. */
 static bool rtrs_srv_op_post(struct rtrs_srv_op *op,
-			     struct rtrs_srv_chain *chain, bool from_buf)
+			     struct rtrs_srv_chain *chain)
 {
 	struct rtrs_srv_con *con = op->con;
 	unsigned long flags;
@@ -300,7 +306,11 @@ static bool rtrs_srv_op_post(struct rtrs_srv_op *op,
 	int err;
 
 	spin_lock_irqsave(&con->sq_lock, flags);
-	quiet = rtrs_srv_sq_quiet(con, chain->len);
+	/*
+	 * The next request may come on another connection. The registration of this one's
+	 * chunk must not happen after the invalidation for that one.
+	 */
+	quiet = !op->invalidated && rtrs_srv_sq_quiet(con, chain->len);
 	if (quiet) {
 		/* whose success is of no interest */
 		chain->rsp.wr.wr_cqe = &con->wr_cqe;
@@ -308,10 +318,6 @@ static bool rtrs_srv_op_post(struct rtrs_srv_op *op,
 		op->cqe.done = rtrs_srv_op_done;
 		chain->rsp.wr.send_flags = IB_SEND_SIGNALED;
 		rtrs_srv_sq_signalled(op, chain->len);
-	}
-	if (from_buf) {
-		op->buf_con = con;
-		op->buf_pos = con->sq_head;
 	}
 	err = ib_post_send(con->c.qp, chain->first, NULL);
 	spin_unlock_irqrestore(&con->sq_lock, flags);
@@ -354,7 +360,7 @@ static bool rtrs_srv_op_answer(struct rtrs_srv_op *op, int err, size_t len)
 	}
 	trace_send_io_resp_imm(op, type, err, carried);
 	rtrs_srv_chain_rsp(&chain, op, rtrs_imm_io_rsp(type, op->nr, err), len);
-	return rtrs_srv_op_post(op, &chain, carried && !op->in_place);
+	return rtrs_srv_op_post(op, &chain);
 }
 
 /* Returns whether its next request is here already. */
@@ -397,7 +403,8 @@ void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len)
 		return;
 	}
 	rtrs_srv_op_answered(op);
-	atomic_dec(&op->con->c.inflight);
+	if (op->con->c.no_irq)
+		atomic_dec(&op->con->c.inflight);
 
 	if (err || op->dir == DMA_TO_DEVICE)
 		len = 0;
@@ -406,7 +413,7 @@ void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len)
 		return;
 	/* not from here: a client that is quick could have us call ourselves */
 	op->fresh = true;
-	rtrs_srv_op_queue(op);
+	queue_work(rtrs_srv_bh_wq, &op->work);
 }
 EXPORT_SYMBOL_GPL(rtrs_srv_respond);
 
@@ -698,7 +705,7 @@ static void rtrs_srv_op_start(struct rtrs_srv_op *op)
  * rtrs_srv_op_work() - begin or go on with an operation that had to wait
  * @work: rtrs_srv_op.work
  *
- * Context: process.
+ * Context: process; softirq for what has not begun.
  */
 void rtrs_srv_op_work(struct work_struct *work)
 {
@@ -755,10 +762,10 @@ int rtrs_srv_io_request(struct rtrs_srv_con *con, u32 payload)
 	op = &path->ops[nr];
 	slot = rtrs_srv_op_slot(op);
 	spin_lock_irqsave(&slot->lock, flags);
-	if (likely(op->state == RTRS_SRV_OP_IDLE)) {
+	if (likely(READ_ONCE(op->state) == RTRS_SRV_OP_IDLE)) {
 		rtrs_srv_op_enter(op, slot, con, off);
 		start = true;
-	} else if (op->state == RTRS_SRV_OP_ANSWERED && !op->pending_con) {
+	} else if (READ_ONCE(op->state) == RTRS_SRV_OP_ANSWERED && !op->pending_con) {
 		op->pending_con = con;
 		op->pending_off = off;
 	} else {
@@ -802,6 +809,27 @@ void rtrs_srv_io_release(struct rtrs_srv_path *path)
 
 	for (nr = 0; path->ops && nr < path->queue_depth; nr++)
 		rtrs_srv_op_release(&path->ops[nr]);
+}
+
+/**
+ * rtrs_srv_io_init() - prepare for requests
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init rtrs_srv_io_init(void)
+{
+	rtrs_srv_bh_wq = alloc_workqueue("rtrs_srv_bh", WQ_BH, 0);
+	return rtrs_srv_bh_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * rtrs_srv_io_exit() - there are no more requests
+ *
+ * Context: process.
+ */
+void rtrs_srv_io_exit(void)
+{
+	destroy_workqueue(rtrs_srv_bh_wq);
 }
 
 #ifdef CONFIG_RTRS_KUNIT_TEST

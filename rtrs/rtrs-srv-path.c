@@ -214,6 +214,35 @@ static void rtrs_srv_path_hb_dead(struct rtrs_hb *hb)
 	rtrs_srv_path_error(path, "heartbeat lost", -ETIMEDOUT);
 }
 
+/* Is nothing being waited for in its send queue, or has some of it completed? */
+static bool rtrs_srv_con_moves(struct rtrs_srv_con *con)
+{
+	u32 tail = READ_ONCE(con->sq_tail);
+	bool moves = tail == READ_ONCE(con->sq_last) || tail != con->seen_tail;
+
+	con->seen_tail = tail;
+	con->stuck = moves ? 0 : con->stuck + 1;
+	return con->stuck <= con->path->hb.missed_max;
+}
+
+/*
+ * Sends of a connection are carried out one after the other. A client that does not take
+ * an answer, since it has nothing to receive that with, and lets us try as often as we
+ * like, holds up the invalidations behind it, and so writes that other clients wait for;
+ * and is alive all the same. It has as much time for it as for a heartbeat.
+ */
+static void rtrs_srv_path_hb_look(struct rtrs_hb *hb)
+{
+	struct rtrs_srv_path *path = container_of(hb, struct rtrs_srv_path,
+						  hb);
+	u16 cid;
+
+	for (cid = 0; cid < path->con_num; cid++)
+		if (!rtrs_srv_con_moves(path->cons[cid]))
+			rtrs_srv_path_error(path, "answers are not taken",
+					    -ETIMEDOUT);
+}
+
 /* INFO_RSP is on its way, or never will be. */
 static void rtrs_srv_path_info_sent(struct ib_cq *cq, struct ib_wc *wc)
 {
@@ -493,6 +522,7 @@ static void rtrs_srv_path_init(struct rtrs_srv_path *path,
 
 	kref_init(&path->ref);
 	rtrs_hb_init(&path->hb, rtrs_srv_path_hb_dead);
+	path->hb.look = rtrs_srv_path_hb_look;
 	INIT_WORK(&path->info_work, rtrs_srv_path_info_work);
 	INIT_DELAYED_WORK(&path->timeout_work, rtrs_srv_path_timeout);
 	INIT_WORK(&path->close_work, rtrs_srv_path_close_work);

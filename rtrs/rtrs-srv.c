@@ -478,9 +478,17 @@ static int __init rtrs_srv_init(void)
 				      WQ_MAX_ACTIVE);
 	if (!rtrs_srv_wq)
 		return -ENOMEM;
+	err = rtrs_srv_io_init();
+	if (err)
+		goto destroy_wq;
 	err = rtrs_srv_sysfs_init();
 	if (err)
-		destroy_workqueue(rtrs_srv_wq);
+		goto exit_io;
+	return 0;
+exit_io:
+	rtrs_srv_io_exit();
+destroy_wq:
+	destroy_workqueue(rtrs_srv_wq);
 	return err;
 }
 
@@ -488,6 +496,7 @@ static void __exit rtrs_srv_exit(void)
 {
 	/* all ports are closed, but what closed them may still be returning */
 	destroy_workqueue(rtrs_srv_wq);
+	rtrs_srv_io_exit();
 	rtrs_srv_limit_exit();
 	rtrs_srv_sysfs_exit();
 }

@@ -181,6 +181,19 @@ enum rtrs_srv_op_state {
 	RTRS_SRV_OP_ANSWERED,
 };
 
+/* Sizes of buffers: a page, four of them, and so on up to the largest chunk. */
+#define RTRS_SRV_BUF_SIZES	6
+
+/**
+ * struct rtrs_srv_buf - memory for data that no key opens
+ * @mem: the memory, or NULL
+ * @dma: its address for the device
+ */
+struct rtrs_srv_buf {
+	void	*mem;
+	u64	dma;
+};
+
 /**
  * struct rtrs_srv_op - the request on one chunk of one path
  * @state: what it is doing
@@ -215,12 +228,10 @@ enum rtrs_srv_op_state {
  * @mr: its region if it has one of its own, else NULL
  * @msg: for a copy of the user message
  * @priv: the user's
- * @buf: memory for data that no key opens, or NULL
+ * @buf: memory for data that no key opens, of those in @bufs, see rtrs_srv_op_buf()
  * @buf_dma: its address for the device
- * @buf_order: its size, as a page order
- * @buf_missed: how often one that is larger than @buf was asked for in vain
- * @buf_con: connection that an answer was last sent on from there, or NULL
- * @buf_pos: of that answer in the send queue
+ * @buf_missed: how often one that was not there was asked for in vain
+ * @bufs: one of each size that was needed; constant once they are there
  *
  * Belongs to the path. @state to @pending_off are protected by the slot's lock, but
  * that from BUSY to ANSWERED an operation that is not @slotted moves without it;
@@ -250,7 +261,6 @@ struct rtrs_srv_op {
 	bool			fresh;
 	bool			orphan;
 	bool			refused;
-	u8			buf_order;
 	u8			buf_missed;
 	u16			nr;
 	int			err;
@@ -267,8 +277,7 @@ struct rtrs_srv_op {
 	void			*priv;
 	void			*buf;
 	u64			buf_dma;
-	struct rtrs_srv_con	*buf_con;
-	u32			buf_pos;
+	struct rtrs_srv_buf	bufs[RTRS_SRV_BUF_SIZES];
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -282,7 +291,10 @@ struct rtrs_srv_op {
  * @max_quiet: if no more entries than that are taken with it, an answer may be one of
  *	those
  * @sq_head: entries of the send queue that have been used; wraps
+ * @sq_last: up to here is the last signalled one
  * @sq_tail: up to here they are known to be over
+ * @seen_tail: when the heartbeat last looked
+ * @stuck: how often it has found that nothing was over, though something should be
  *
  * Belongs to the path; freed when its connection manager id is gone.
  *
@@ -290,8 +302,9 @@ struct rtrs_srv_op {
  * queue until a signalled one behind them has completed, while the operation is used
  * again at once. So such an answer is posted only while no more than @max_quiet
  * entries are taken; after the last of them, each operation has in the queue what
- * rtrs_srv_op_sends() says at most, and the queue has room for the sum. @sq_head and
- * @quiet change under @sq_lock, with the post that they count.
+ * rtrs_srv_op_sends() says at most, and the queue has room for the sum. @sq_head,
+ * @sq_last and @quiet change under @sq_lock, with the post that they count; @seen_tail
+ * and @stuck belong to the heartbeat.
  */
 struct rtrs_srv_con {
 	struct rtrs_con		c;
@@ -302,7 +315,10 @@ struct rtrs_srv_con {
 	unsigned int		quiet;
 	unsigned int		max_quiet;
 	u32			sq_head;
+	u32			sq_last;
 	u32			sq_tail;
+	u32			seen_tail;
+	unsigned int		stuck;
 };
 
 /**
@@ -505,6 +521,8 @@ int rtrs_srv_op_buf(struct rtrs_srv_op *op, size_t len);
 int rtrs_srv_io_request(struct rtrs_srv_con *con, u32 payload);
 void rtrs_srv_op_work(struct work_struct *work);
 void rtrs_srv_io_release(struct rtrs_srv_path *path);
+int rtrs_srv_io_init(void);
+void rtrs_srv_io_exit(void);
 
 /* rtrs-srv-limit.c */
 void rtrs_srv_limit_exit(void);

@@ -72,11 +72,11 @@ static void rtrs_cq_irq(struct irq_work *work)
 
 /*
  * There is something in a completion queue. ib_core looks at it in a softirq, which
- * suits an interrupt that says so: the softirq runs when that returns. But drivers
- * without hardware say so from a thread. There it would wake up ksoftirqd, which runs
- * some time later, and finds more completions then: that is good if there are many
- * requests under way, but where there is only one it is two switches of threads more
- * for each message. So then an interrupt is made of it.
+ * suits an interrupt that says so: the softirq runs when that returns. But devices that
+ * are software have no interrupts, and say so from a thread. There it would wake up
+ * ksoftirqd, which runs some time later, and finds more completions then: that is good
+ * if there are many requests under way, but where there is only one it is two switches
+ * of threads more for each message. So then an interrupt is made of it.
  */
 static void rtrs_cq_event(struct ib_cq *cq, void *ctx)
 {
@@ -88,11 +88,19 @@ static void rtrs_cq_event(struct ib_cq *cq, void *ctx)
 		irq_work_queue(&con->cq_irq);
 }
 
+/* Where there is no interrupt for it, the timer's would have to do, which is late. */
+static bool rtrs_cq_needs_irq(const struct ib_cq *cq)
+{
+	return cq->poll_ctx == IB_POLL_SOFTIRQ && ib_uses_virt_dma(cq->device) &&
+	       arch_irq_work_has_interrupt() && !IS_ENABLED(CONFIG_PREEMPT_RT);
+}
+
 /* Nothing is in it yet, since there is no queue pair. */
 static void rtrs_con_set_cq(struct rtrs_con *con, struct ib_cq *cq)
 {
 	con->cq = cq;
-	if (cq->poll_ctx != IB_POLL_SOFTIRQ)
+	con->no_irq = rtrs_cq_needs_irq(cq);
+	if (!con->no_irq)
 		return;
 	init_irq_work(&con->cq_irq, rtrs_cq_irq);
 	con->cq_event = cq->comp_handler;
@@ -101,10 +109,11 @@ static void rtrs_con_set_cq(struct rtrs_con *con, struct ib_cq *cq)
 
 static void rtrs_con_free_cq(struct rtrs_con *con)
 {
-	if (con->cq_event)
+	if (con->no_irq) {
+		WRITE_ONCE(con->cq->comp_handler, con->cq_event);
 		irq_work_sync(&con->cq_irq);
+	}
 	ib_free_cq(con->cq);
-	con->cq_event = NULL;
 	con->cq = NULL;
 }
 

@@ -403,27 +403,27 @@ static void handle_info_rsp(struct clt *c, struct conn *conn,
 	lay_out_chunks(c, b, descs);
 }
 
-static void post_all_recvs(struct clt *c)
+void clt_hear(struct clt *c, unsigned int cid)
 {
-	unsigned int cid, i, n;
+	unsigned int i, n = cid ? CID_RECVS(c->rsp.queue_depth) : CID0_RECVS;
+	struct conn *conn = &c->conn[cid];
 
-	for (cid = 0; cid < c->cid_num; cid++) {
-		struct conn *conn = &c->conn[cid];
-
-		n = cid ? CID_RECVS(c->rsp.queue_depth) : CID0_RECVS;
-		if (new_rkey(c))
-			conn_rx_alloc(conn, c->pd, WIRE_RKEY_RSP_LEN, n);
-		for (i = 0; i < n; i++)
-			if (conn_post_recv(conn, new_rkey(c) ? WR_RX_RKEY :
-					   WR_RX_EMPTY, i))
-				die("cannot post %u receives", n);
-	}
+	if (new_rkey(c))
+		conn_rx_alloc(conn, c->pd, WIRE_RKEY_RSP_LEN, n);
+	for (i = 0; i < n; i++)
+		if (conn_post_recv(conn, new_rkey(c) ? WR_RX_RKEY :
+				   WR_RX_EMPTY, i))
+			die("cannot post %u receives", n);
 }
 
 void clt_ready(struct clt *c)
 {
+	unsigned int cid;
+
 	c->req = xzalloc(c->rsp.queue_depth * sizeof(*c->req));
-	post_all_recvs(c);
+	for (cid = 0; cid < c->cid_num; cid++)
+		if (!cid || cid != c->deaf)
+			clt_hear(c, cid);
 }
 
 int clt_info_raw(struct clt *c, const uint8_t msg[WIRE_INFO_REQ_LEN])

@@ -94,6 +94,7 @@ struct clt {
 	bool dead;			/* a connection ended, or failed */
 	bool dying;			/* and that is what we want */
 	bool mute_hb;			/* do not answer HB_MSG */
+	unsigned int deaf;		/* clt_ready() leaves this cid without receives */
 	bool wild;			/* any chunk may be in flight */
 	unsigned int hb_msgs, hb_acks;
 	uint64_t hb_first, hb_last;	/* when HB_MSG came */
@@ -128,6 +129,9 @@ int clt_info_raw(struct clt *c, const uint8_t msg[WIRE_INFO_REQ_LEN]);
 
 /* What a client does when INFO_RSP is in: from here on there are requests. */
 void clt_ready(struct clt *c);
+
+/* Post the receives of a connection, as clt_ready() does. */
+void clt_hear(struct clt *c, unsigned int cid);
 
 /* clt_connect() and clt_info(); a new session each time. */
 int clt_start(struct clt *c, const struct clt_cfg *cfg);

@@ -10,6 +10,7 @@
 
 #define CHUNK	3
 #define LEN	4096
+#define LARGE	(4 * LEN)		/* for which the server takes other memory */
 
 struct verb_case {
 	struct hcase h;
@@ -166,6 +167,105 @@ static void t_deaf_long(void)
 	foe_free(&f);
 }
 
+/* --- deaf on one connection, and alive on the others ------------------------------ */
+
+static bool deaf_on_1(struct foe *f, uint32_t *id)
+{
+	foe_init(f, NULL);
+	f->c.cid_num = 3;
+	f->c.ident.cid_num = 3;
+	f->c.deaf = 1;
+	/* for answers that carry the data of a read */
+	f->c.ident.features |= WIRE_FEAT_RKEY_ROLL;
+	/* so that a key opens the memory of a request for as long as there is one */
+	f->c.cfg.no_mw = true;
+	return foe_up(f) && foe_open(f, D_DEV, id);
+}
+
+/* The answer waits in the server's send queue, and is tried again and again. */
+static struct req *unheard_read(struct foe *f, uint32_t id)
+{
+	struct req *r = foe_io(f, 1, CHUNK, id, RNBD_OP_READ, 0, LEN);
+
+	clt_send(&f->c, r);
+	foe_idle(f, 300);
+	if (r->done)
+		bad("an answer that nobody takes has come");
+	return r;
+}
+
+static void io_on_2(struct foe *f, unsigned int chunk, uint32_t id, uint32_t rw,
+		    uint64_t sector, uint32_t len)
+{
+	struct req *r = foe_io(f, 2, chunk, id, rw, sector, len);
+
+	if (rw == RNBD_OP_WRITE)
+		pattern(r->data, len, sector, 1);
+	expect(clt_call(&f->c, r), 0, "I/O on another connection");
+}
+
+/*
+ * Its chunk is used on another connection, for more and more, so that the server might
+ * think that the memory of the first answer is not needed any more; and other chunks,
+ * which might get it. Then the answer is taken: it has to be what was read.
+ */
+static void deaf_reuse(struct foe *f, uint32_t id)
+{
+	struct req *r;
+	int i;
+
+	io_on_2(f, CHUNK, id, RNBD_OP_WRITE, 0, LARGE);
+	io_on_2(f, CHUNK, id, RNBD_OP_WRITE, 64, LARGE);
+	r = unheard_read(f, id);
+	for (i = 0; i < 40; i++) {
+		r->busy = false;
+		io_on_2(f, CHUNK, id, RNBD_OP_READ, 0, i < 20 ? LEN : LARGE);
+	}
+	for (i = 0; i < 20; i++)
+		io_on_2(f, CHUNK + 1 + i, id, RNBD_OP_READ, 64, LEN);
+	memset(r->data, CLT_POISON, LEN);
+	f->c.wild = true;
+	clt_hear(&f->c, 1);
+	for (i = 0; i < 100 && r->data[LEN - 1] == CLT_POISON; i++)
+		foe_idle(f, 100);
+	check_pattern(r->data, LEN, 0, 1, "in an answer that had to wait");
+	foe_must_live(f, 1, "an answer that had to wait");
+}
+
+static void t_deaf_reuse(void)
+{
+	struct foe f;
+	uint32_t id;
+
+	if (deaf_on_1(&f, &id))
+		deaf_reuse(&f, id);
+	foe_free(&f);
+}
+
+/*
+ * Behind it is a large write, whose chunk the server has to invalidate before it can go
+ * on; and whoever reads these sectors waits for the write.
+ */
+static void t_deaf_holds_up(void)
+{
+	uint8_t b[LARGE];
+	struct foe f;
+	struct req *r;
+	uint32_t id;
+
+	if (deaf_on_1(&f, &id)) {
+		unheard_read(&f, id);
+		r = foe_io(&f, 1, CHUNK + 1, id, RNBD_OP_WRITE, 0, LARGE);
+		pattern(r->data, LARGE, 0, 2);
+		clt_send(&f.c, r);
+		foe_idle(&f, 45000);
+		if (!f.c.dead)
+			bad("the path is still there after 45 s");
+		look_at(D_DEV, 0, LARGE, b);
+	}
+	foe_free(&f);
+}
+
 /* Many at once, all with slow writes, and then all go. */
 static void t_many_sessions(void)
 {
@@ -217,6 +317,8 @@ static const struct run_case verb_runs[] = {
 	{ { "all chunks again and again", 0 }, t_ignore_credits },
 	{ { "no receives", 0 }, t_deaf },
 	{ { "no receives, and the server's patience", CASE_LONG }, t_deaf_long },
+	{ { "an answer not taken while its chunk is used elsewhere", 0 }, t_deaf_reuse },
+	{ { "an answer not taken that holds up others", CASE_LONG }, t_deaf_holds_up },
 	{ { "eight sessions at a time", 0 }, t_many_sessions },
 	{ { "an invalidation of another session's key", 0 }, t_inv_others },
 };
