@@ -97,6 +97,7 @@ static struct conn_result conn_bytes(struct foe *f, unsigned int slot,
 	/* The check of the answer looks at what was offered. */
 	conn_req_decode(&q, b);
 	f->c.ident.features = len > Q_FEATURES ? q.features : 0;
+	f->c.ident.wanted_depth = len > Q_DEPTH ? q.wanted_depth : 0;
 	return clt_conn_open(&f->c, slot, b, len);
 }
 
