@@ -46,8 +46,9 @@ modules:
 modules_install:
 	+$(KBUILD) modules_install
 
+# Not what the tests have prepared: kernels, and modules of theirs.
 clean:
-	+$(KBUILD) clean
+	+$(KBUILD) RCS_FIND_IGNORE='\( -name .git -o -name .cache \) -prune -o' clean
 	+$(MAKE) -s -C tools/testing/modules KDIR=$(KDIR) clean
 
 # The kernel that the virtual machines boot; it need not be the running one.
