@@ -111,8 +111,7 @@ rounds()	# short long
 exec {never}<> <(:)
 sleep()		# seconds
 {
-	read -rt "$1" -u "$never"
-	return 0
+	read -rt "$1" -u "$never" || return 0
 }
 
 # Wait, but not for ever, until a command succeeds. A kernel that watches itself has
