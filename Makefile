@@ -84,8 +84,9 @@ soak: rig
 	RNBD_SOAK=$(or $(MINUTES),60) RNBD_SEED=$(SEED) \
 		tools/testing/selftests/rnbd/run.sh --limit $$(($(or $(MINUTES),60) * 60 + 1200)) soak
 
+# On a clock that counts instructions, with other drivers: make bench ALL=1 AGAINST=REV
 bench: rig
-	tools/testing/bench/bench
+	tools/testing/bench/bench $(if $(ALL),--all) $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
 
 # What more devices and sessions, and deeper ones, cost.
 bench-scale: rig

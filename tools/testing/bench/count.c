@@ -47,7 +47,7 @@
 
 struct symbol {
 	uint64_t	addr;
-	const char	*name;
+	char		*name;
 };
 
 /* A function, called in one way. The first is the root. */
@@ -148,7 +148,14 @@ static void add_symbol(uint64_t addr, const char *name)
 	symbols[nr_symbols++].name = strdup(name);
 }
 
-/* Modules are not where they were when the last row was measured. */
+static void clear_symbols(void)
+{
+	for (size_t i = 0; i < nr_symbols; i++)
+		free(symbols[i].name);
+	nr_symbols = 0;
+}
+
+/* They need not be where they were when the last row was measured. */
 static void read_symbols(const char *name)
 {
 	char path[512], line[512], symbol[256], module[64];
@@ -159,7 +166,7 @@ static void read_symbols(const char *name)
 	f = fopen(path, "r");
 	if (!f)
 		die("cannot read %s", path);
-	nr_symbols = 0;
+	clear_symbols();
 	while (fgets(line, sizeof(line), f)) {
 		char type;
 		int n;

@@ -13,10 +13,11 @@ is in one. Its instructions belong
 import collections
 import re
 
-GROUPS = ["rnbd client", "rtrs client", "rtrs server", "rnbd server", "rtrs core",
-          "nvme host", "nvme target", "nbd", "floor", "rxe", "ib_core", "network", "block layer",
-          "null_blk", "files and aio", "scheduler, workqueues", "interrupts, timers", "page faults", "idle",
-          "user", "rest"]
+DRIVERS = ["rnbd client", "rtrs client", "rtrs server", "rnbd server", "rtrs core",
+           "nvme host", "nvme target", "nbd"]
+GROUPS = DRIVERS + ["floor", "rxe", "ib_core", "network", "block layer", "null_blk",
+                    "files and aio", "scheduler, workqueues", "interrupts, timers",
+                    "page faults", "idle", "user", "rest"]
 
 #: program: the program and the block layer above the driver. wire: what the RDMA
 #: device's driver does on its own. submit and complete have what it does for the caller.
@@ -107,6 +108,12 @@ class Function:
         self.ours = False
 
 
+def is_handler(stack):
+    """Was the last one called for a completion?"""
+    return len(stack) > 1 and stack[-2] == "__ib_process_cq[ib_core]" and \
+        stack[-1].endswith("]") and not stack[-1].endswith(("[rdma_rxe]", "[ib_core]"))
+
+
 class Profile:
     """The output of the plugin, for @count I/Os."""
 
@@ -117,6 +124,7 @@ class Profile:
         self.groups = {}
         self.table = collections.Counter()
         self.functions = collections.defaultdict(Function)
+        self.completions = 0.0
         for line in lines:
             insns, calls, way = line.rstrip("\n").split(" ", 2)
             names = way.split(";")
@@ -159,9 +167,16 @@ class Profile:
                 return "wire"
             elif symbol.startswith("ib_cq_poll") or symbol == "__ib_process_cq":
                 return "wire"
+        if self.is_receiver(stack):
+            return "complete"
         if client:
             return "submit"
         return "program" if self.is_program(stack) else "other"
+
+    def is_receiver(self, stack):
+        """nbd's thread that receives never returns, so who has called it is not known."""
+        symbol, module = FUNCTION.fullmatch(stack[0]).groups()
+        return module in self.clients or symbol == "blk_mq_complete_request"
 
     def is_program(self, stack):
         return stack[0].startswith(("do_syscall", "user", "entry_", "syscall_", "__x64_sys"))
@@ -173,6 +188,8 @@ class Profile:
         leaf = self.functions[stack[-1]]
         leaf.own += insns
         leaf.calls += calls
+        if is_handler(stack):
+            self.completions += calls
         if owner is not None and owner != len(stack) - 1:
             self.functions[stack[owner]].helpers += insns
         for name in set(stack):
@@ -181,6 +198,29 @@ class Profile:
 
     def total(self):
         return sum(self.table.values())
+
+    def calls(self, *names):
+        return round(sum(self.functions[n].calls for n in names if n in self.functions), 3)
+
+    def figures(self):
+        """For the table of a benchmark, an I/O.
+
+        A work request that was sent is seen when soft RoCE ends it, one that was posted
+        to receive when it is posted. An event is what would be an interrupt.
+        """
+        return {
+            "instructions": round(self.total()),
+            "parts": {part: round(sum(self.table[group, part] for group in GROUPS))
+                      for part in PARTS},
+            "driver": round(sum(self.table[group, part] for group in DRIVERS
+                                for part in PARTS)),
+            "sends": self.calls("do_complete[rdma_rxe]"),
+            "receives": self.calls("post_one_recv[rdma_rxe]"),
+            "doorbells": self.calls("rxe_post_send[rdma_rxe]"),
+            "completions": round(self.completions, 3),
+            "events": self.calls("ib_cq_completion_softirq[ib_core]",
+                                 "ib_cq_completion_workqueue[ib_core]"),
+        }
 
     def as_json(self):
         table = collections.defaultdict(dict)
