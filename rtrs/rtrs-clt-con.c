@@ -217,13 +217,14 @@ static int rtrs_clt_con_create_qp(struct rtrs_clt_con *con)
 
 	if (!cid) {
 		p.send_wr = RTRS_SERVICE_SENDS;
-		p.recv_wr = RTRS_CLT_SERVICE_RECVS + 1;
+		p.recv_wr = RTRS_CLT_SERVICE_RECVS + 1;	/* INFO_RSP */
 	} else {
 		/* one of the entries a request is for what others have left */
 		con->max_quiet = sess->io_depth;
 		p.send_wr = RTRS_CLT_SENDS_PER_REQ * sess->io_depth;
 		p.recv_wr = 2 * path->rsp.queue_depth;
 	}
+	p.recv_wr += RTRS_RECV_BATCH - 1;
 	return rtrs_con_create_qp(&con->c, &p);
 }
 
@@ -403,13 +404,11 @@ int rtrs_clt_con_start(struct rtrs_clt_con *con)
 	const struct rtrs_conn_rsp *rsp = &con->path->rsp;
 	unsigned int nr = con->c.cid ? 2 * rsp->queue_depth :
 				       RTRS_CLT_SERVICE_RECVS;
-	int err = 0;
 
 	if (rsp->flags & RTRS_RSP_NEW_RKEY)
 		return rtrs_clt_con_post_bufs(con, nr);
-	while (!err && nr--)
-		err = rtrs_post_recv_empty(&con->c, &con->recv_cqe);
-	return err;
+	return rtrs_post_recvs(&con->c, &con->recv_cqe,
+			       nr + RTRS_RECV_BATCH - 1);
 }
 
 /**

@@ -53,7 +53,8 @@ static int io_test_post_send(struct ib_qp *qp, const struct ib_send_wr *wr,
 static int io_test_post_recv(struct ib_qp *qp, const struct ib_recv_wr *wr,
 			     const struct ib_recv_wr **bad)
 {
-	container_of(qp, struct io_fixture, qp)->recvs++;
+	for (; wr; wr = wr->next)
+		container_of(qp, struct io_fixture, qp)->recvs++;
 	return 0;
 }
 
@@ -257,13 +258,30 @@ static void answer_changes_no_key_but_its_own(struct kunit *test)
 				    0x11223300 + i + (rolls && i == 2), "chunk %d", i);
 }
 
-static void answer_is_followed_by_a_receive(struct kunit *test)
+/* Not each by one, but all in the end. */
+static void answers_are_followed_by_receives(struct kunit *test)
 {
 	const struct answer_case *c = test->param_value;
 	struct io_fixture *f = test->priv;
+	int i;
 
+	for (i = 0; i < ARRAY_SIZE(f->con); i++)
+		f->con[i].c.recvs_owed = RTRS_RECV_BATCH - 1;
 	io_test_answer(f, c);
-	KUNIT_EXPECT_EQ(test, f->recvs, 1U);
+	KUNIT_EXPECT_EQ(test, f->recvs, RTRS_RECV_BATCH);
+}
+
+static void receives_come_when_they_are_owed(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+	struct rtrs_con *con = &f->con[1].c;
+	unsigned int i;
+
+	for (i = 1; i < 3 * RTRS_RECV_BATCH; i++) {
+		KUNIT_EXPECT_EQ(test, rtrs_repost_recv(con, NULL), 0);
+		KUNIT_EXPECT_EQ_MSG(test, f->recvs,
+				    i - i % RTRS_RECV_BATCH, "%u", i);
+	}
 }
 
 /* Only the lowest 8 bits of a key roll. */
@@ -744,7 +762,8 @@ static struct kunit_case rtrs_clt_io_cases[] = {
 	KUNIT_CASE_PARAM(answer_ends_its_request, answer_gen_params),
 	KUNIT_CASE_PARAM(answer_to_nothing_ends_the_path, answer_gen_params),
 	KUNIT_CASE_PARAM(answer_changes_no_key_but_its_own, answer_gen_params),
-	KUNIT_CASE_PARAM(answer_is_followed_by_a_receive, answer_gen_params),
+	KUNIT_CASE_PARAM(answers_are_followed_by_receives, answer_gen_params),
+	KUNIT_CASE(receives_come_when_they_are_owed),
 	KUNIT_CASE(answer_rolls_a_key_over),
 	KUNIT_CASE(answer_counts_once),
 	KUNIT_CASE(answer_by_a_message_ends_the_path),

@@ -314,7 +314,7 @@ void rtrs_clt_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 		return;
 	}
 	rtrs_hb_alive(&path->hb);
-	if (unlikely(rtrs_post_recv_empty(&con->c, &con->recv_cqe)))
+	if (unlikely(rtrs_repost_recv(&con->c, &con->recv_cqe)))
 		rtrs_clt_path_error(path);
 
 	if (likely(type == RTRS_IMM_IO_RSP))
@@ -568,7 +568,7 @@ static void rtrs_clt_sq_begin(struct rtrs_clt_io *io, struct ib_send_wr *wr)
 		io->con->sq_head += 2;
 	} else if (!rtrs_clt_sq_quiet(io)) {
 		rtrs_clt_sq_signalled(io, 1);
-		wr->send_flags = IB_SEND_SIGNALED;
+		wr->send_flags |= IB_SEND_SIGNALED;
 		wait |= RTRS_CLT_IO_SENT;
 	}
 	atomic_set_release(&io->state, wait);
@@ -644,6 +644,9 @@ static void rtrs_clt_io_post(struct rtrs_clt_path *path, struct rtrs_clt_io *io,
 
 	rtrs_clt_io_set_wr(path, io, chunk, &io->wr, &io->sge);
 	io->wr.wr.num_sge = rtrs_clt_io_fill(path, io, 0, &io->sge);
+	/* a few bytes are sooner copied into the queue than looked up later */
+	if (io->sge.length <= con->c.max_inline)
+		io->wr.wr.send_flags = IB_SEND_INLINE;
 	scoped_guard(spinlock_irqsave, &con->sq_lock) {
 		rtrs_clt_sq_begin(io, &io->wr.wr);
 		if (rtrs_clt_chain_add(io))

@@ -31,6 +31,12 @@
 /* Heartbeats and answers to them that a send queue has to have room for. */
 #define RTRS_HB_SENDS		16
 
+/*
+ * Receives are posted again when so many have completed, which is cheaper than one by
+ * one. So there are as many more than peers may need at once, but for one.
+ */
+#define RTRS_RECV_BATCH		8U
+
 /* Resolving and connecting one connection, and INFO_REQ to INFO_RSP. */
 #define RTRS_CONNECT_TIMEOUT_MS	30000
 
@@ -40,6 +46,9 @@
  * @qp: NULL until rtrs_con_create_qp()
  * @cq: for both queues of @qp
  * @cid: number of the connection in its path
+ * @max_inline: a send of no more than that may be posted with IB_SEND_INLINE
+ * @recvs_owed: receives that have completed and are to be posted again; belongs to the
+ *	completion handler
  * @no_irq: the device has no interrupts, so that @cq_event and @cq_irq are needed
  * @cq_event: what ib_core has for @cq when there is something in it
  * @cq_irq: calls that from an interrupt
@@ -54,6 +63,8 @@ struct rtrs_con {
 	struct ib_cq		*cq;
 	u16			cid;
 	bool			no_irq;
+	u32			max_inline;
+	unsigned int		recvs_owed;
 	ib_comp_handler		cq_event;
 	struct irq_work		cq_irq;
 	atomic_t		inflight ____cacheline_aligned_in_smp;
@@ -145,7 +156,17 @@ void rtrs_iu_free(struct rtrs_iu *iu, struct ib_device *dev);
 int rtrs_iu_post_recv(struct rtrs_con *con, struct rtrs_iu *iu);
 int rtrs_iu_post_send(struct rtrs_con *con, struct rtrs_iu *iu, size_t len);
 
-int rtrs_post_recv_empty(struct rtrs_con *con, struct ib_cqe *cqe);
+int rtrs_post_recvs(struct rtrs_con *con, struct ib_cqe *cqe, unsigned int n);
+
+/* One has completed. */
+static inline int rtrs_repost_recv(struct rtrs_con *con, struct ib_cqe *cqe)
+{
+	if (++con->recvs_owed < RTRS_RECV_BATCH)
+		return 0;
+	con->recvs_owed = 0;
+	return rtrs_post_recvs(con, cqe, RTRS_RECV_BATCH);
+}
+
 int rtrs_post_imm(struct rtrs_con *con, struct ib_cqe *cqe, __be32 imm);
 
 u16 rtrs_addr_port(const struct sockaddr_storage *addr);

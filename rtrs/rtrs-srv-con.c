@@ -153,7 +153,7 @@ static int rtrs_srv_con_repost(struct rtrs_srv_con *con)
 	guard(rcu)();
 	if (!rtrs_srv_path_connected(con->path))
 		return -ENOTCONN;
-	return rtrs_post_recv_empty(&con->c, &con->recv_cqe);
+	return rtrs_repost_recv(&con->c, &con->recv_cqe);
 }
 
 static void rtrs_srv_con_recv_done(struct ib_cq *cq, struct ib_wc *wc)
@@ -184,11 +184,9 @@ static void rtrs_srv_con_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 int rtrs_srv_con_post_recvs(struct rtrs_srv_con *con)
 {
 	u32 n = con->c.cid ? con->path->queue_depth : RTRS_SRV_SERVICE_RECVS;
-	int err = 0;
 
-	while (n-- && !err)
-		err = rtrs_post_recv_empty(&con->c, &con->recv_cqe);
-	return err;
+	return rtrs_post_recvs(&con->c, &con->recv_cqe,
+			       n + RTRS_RECV_BATCH - 1);
 }
 
 static u32 rtrs_srv_op_sends(void)
@@ -223,6 +221,7 @@ static void rtrs_srv_con_qp_size(const struct rtrs_srv_path *path, u16 cid,
 		p->send_wr += RTRS_SERVICE_SENDS;
 		p->recv_wr = RTRS_SRV_SERVICE_RECVS + 1;	/* INFO_REQ */
 	}
+	p->recv_wr += RTRS_RECV_BATCH - 1;
 }
 
 /**

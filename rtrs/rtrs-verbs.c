@@ -163,6 +163,9 @@ int rtrs_con_create_qp(struct rtrs_con *con, const struct rtrs_qp_params *p)
 		return err;
 	}
 	con->qp = con->cm_id->qp;
+	/* where the address of inline data is what sends have anyway */
+	con->max_inline = ib_uses_virt_dma(dev) ? attr.cap.max_inline_data : 0;
+	con->recvs_owed = 0;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(rtrs_con_create_qp);
@@ -323,22 +326,33 @@ int rtrs_iu_post_send(struct rtrs_con *con, struct rtrs_iu *iu, size_t len)
 EXPORT_SYMBOL_GPL(rtrs_iu_post_send);
 
 /**
- * rtrs_post_recv_empty() - receive an immediate
+ * rtrs_post_recvs() - receive some immediates
  * @con: the connection
- * @cqe: completion; may be shared by many receives
+ * @cqe: completion of all of them
+ * @n: how many
  *
  * Context: any.
  * Return: 0 or the errno of the verbs layer.
  */
-int rtrs_post_recv_empty(struct rtrs_con *con, struct ib_cqe *cqe)
+int rtrs_post_recvs(struct rtrs_con *con, struct ib_cqe *cqe, unsigned int n)
 {
-	struct ib_recv_wr wr = {
-		.wr_cqe	= cqe,
-	};
+	struct ib_recv_wr wr[RTRS_RECV_BATCH];
+	int err = 0;
 
-	return ib_post_recv(con->qp, &wr, NULL);
+	while (n && !err) {
+		unsigned int i, len = min(n, RTRS_RECV_BATCH);
+
+		for (i = 0; i < len; i++)
+			wr[i] = (struct ib_recv_wr) {
+				.next	= i + 1 < len ? &wr[i + 1] : NULL,
+				.wr_cqe	= cqe,
+			};
+		err = ib_post_recv(con->qp, wr, NULL);
+		n -= len;
+	}
+	return err;
 }
-EXPORT_SYMBOL_GPL(rtrs_post_recv_empty);
+EXPORT_SYMBOL_GPL(rtrs_post_recvs);
 
 /**
  * rtrs_post_imm() - send an immediate and nothing else
