@@ -3,9 +3,10 @@
  * Requests of a client, and their answers.
  *
  * A request is one RDMA_WRITE_WITH_IMM into its chunk: the data of a write, the
- * user message, the RTRS message. The data of a write is gathered from where it
- * is; only if it is in too many pieces is it registered. The data of a read is
- * always registered, for the server to write to.
+ * user message, the RTRS message. Small data goes through the request's buffer, which
+ * is always registered (rtrs-clt-buf.c). Other data of a write is gathered from where
+ * it is; only if it is in too many pieces is it registered. Other data of a read is
+ * registered for the server to write to.
  *
  * Up to three things have to happen before a request is done, in any order: its
  * posting has returned, the answer has come, and the device will not read its
