@@ -161,11 +161,15 @@ disk_open()
 {
 	[ "$(disk_attr "$dev" state)" = open ]
 }
-comes_back()	# words
+comes_back()	# words depth
 {
 	check "$1: reload" reload "$2"
 	check "$1: the disk is open again" wait_for 20 disk_open
 	check "$1: verified" fio_verify "$dev" --bs=4k --iodepth=16 --size=4m --number_ios=50
+}
+stays_down()
+{
+	[ "$(lines 'stays down: its server has changed')" -gt "$n" ]
 }
 for wish in '' queue_depth=32; do
 	check "${wish:-no wish}: map" map_disk s /dev/ram0 "$wish $(path 1)"
@@ -173,10 +177,9 @@ for wish in '' queue_depth=32; do
 	comes_back "${wish:-no wish}, more chunks" 256
 	is "${wish:-no wish}: requests" "$(requests)" "$nr"
 	comes_back "${wish:-no wish}, as many" 128
-	check "${wish:-no wish}: reload with less" reload 16
-	down() { [ "$(lines 'stays down: its server has changed')" -gt "$n" ]; }
 	n=$(lines 'stays down: its server has changed')
-	check "${wish:-no wish}: the path stays down" wait_for 20 down
+	check "${wish:-no wish}: reload with less" reload 16
+	check "${wish:-no wish}: the path stays down" wait_for 20 stays_down
 	check_write "${wish:-no wish}: by hand, too" ENOTCONN "$(clt_path s 1)/reconnect" 1
 	check "${wish:-no wish}: unmap" unmap_disk "$dev"
 	check "${wish:-no wish}: reload" reload 128
