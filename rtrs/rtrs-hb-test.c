@@ -311,6 +311,25 @@ static void hb_that_was_not_sent_has_no_answer(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, rtrs_hb_answered(&f->hb, nr));
 }
 
+/* It is not counted, or no later one would ever be answered. */
+static void hb_that_was_not_sent_leaves_the_next_its_answer(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+	u32 nr;
+
+	for (i = 0; i < RTRS_HB_SENDS + 3; i++)
+		rtrs_hb_ask(&f->hb);
+	for (i = 0; i < RTRS_HB_SENDS; i++) {
+		sent(f, IB_WC_SUCCESS);
+		rtrs_hb_recv_ack(&f->hb);
+	}
+	nr = rtrs_hb_ask(&f->hb);
+	KUNIT_EXPECT_FALSE(test, rtrs_hb_answered(&f->hb, nr));
+	rtrs_hb_recv_ack(&f->hb);
+	KUNIT_EXPECT_TRUE(test, rtrs_hb_answered(&f->hb, nr));
+}
+
 static void hb_answers_end_with_the_connection(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -340,6 +359,7 @@ static struct kunit_case rtrs_hb_cases[] = {
 	KUNIT_CASE(hb_asks_at_once),
 	KUNIT_CASE(hb_answer_to_an_earlier_one_does_not_count),
 	KUNIT_CASE(hb_that_was_not_sent_has_no_answer),
+	KUNIT_CASE(hb_that_was_not_sent_leaves_the_next_its_answer),
 	KUNIT_CASE(hb_answers_end_with_the_connection),
 	KUNIT_CASE(hb_numbers_wrap),
 	KUNIT_CASE(hb_has_the_protocols_times),

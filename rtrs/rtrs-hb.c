@@ -6,8 +6,9 @@
  * connection of the path since the last look. If it has, it sends one HB_MSG,
  * which the other side answers at once, so that there is something to receive
  * the next time. If it has not for more than missed_max looks, the peer is dead
- * or unreachable, and the path is told so; what happens then is its business. Who
- * has to know at once whether the peer is there asks out of turn, rtrs_hb_ask().
+ * or unreachable, and the path is told so; what happens then is its business. A path
+ * that has to look after something else from time to time does so with it. Who has to
+ * know at once whether the peer is there asks out of turn, rtrs_hb_ask().
  */
 #include "rtrs-pri.h"
 
@@ -15,14 +16,17 @@
  * A peer that floods us with heartbeats must not fill the send queue: it has
  * enough answers under way.
  */
-static void rtrs_hb_send(struct rtrs_hb *hb, enum rtrs_imm_type type)
+static bool rtrs_hb_may_send(struct rtrs_hb *hb)
 {
-	if (!atomic_add_unless(&hb->posted, 1, RTRS_HB_SENDS))
+	return atomic_add_unless(&hb->posted, 1, RTRS_HB_SENDS);
+}
+
+static void rtrs_hb_post(struct rtrs_hb *hb, enum rtrs_imm_type type)
+{
+	if (!rtrs_post_imm(hb->con, &hb->cqe, rtrs_imm(type, 0)))
 		return;
-	if (rtrs_post_imm(hb->con, &hb->cqe, rtrs_imm(type, 0))) {
-		atomic_dec(&hb->posted);
-		hb->dead(hb);
-	}
+	atomic_dec(&hb->posted);
+	hb->dead(hb);
 }
 
 static void rtrs_hb_send_done(struct ib_cq *cq, struct ib_wc *wc)
@@ -38,17 +42,22 @@ static void rtrs_hb_send_done(struct ib_cq *cq, struct ib_wc *wc)
  * rtrs_hb_ask() - send a heartbeat now
  * @hb: the heartbeat, started
  *
- * One that cannot be sent, because too many others are on their way, has no answer.
+ * One that cannot be sent, because too many others are on their way, has the number of
+ * the next one that is.
  *
  * Context: any; the connection stays meanwhile.
  * Return: its number, for rtrs_hb_answered().
  */
 u32 rtrs_hb_ask(struct rtrs_hb *hb)
 {
-	u32 nr = atomic_inc_return(&hb->asked);
+	u32 nr;
 
+	if (!rtrs_hb_may_send(hb))
+		return (u32)atomic_read(&hb->asked) + 1;
+	/* before the message goes out: its answer is counted, too */
+	nr = atomic_inc_return(&hb->asked);
 	WRITE_ONCE(hb->sent, ktime_get());
-	rtrs_hb_send(hb, RTRS_IMM_HB_MSG);
+	rtrs_hb_post(hb, RTRS_IMM_HB_MSG);
 	return nr;
 }
 EXPORT_SYMBOL_GPL(rtrs_hb_ask);
@@ -156,7 +165,8 @@ EXPORT_SYMBOL_GPL(rtrs_hb_stop);
  */
 void rtrs_hb_recv_msg(struct rtrs_hb *hb)
 {
-	rtrs_hb_send(hb, RTRS_IMM_HB_ACK);
+	if (rtrs_hb_may_send(hb))
+		rtrs_hb_post(hb, RTRS_IMM_HB_ACK);
 }
 EXPORT_SYMBOL_GPL(rtrs_hb_recv_msg);
 
