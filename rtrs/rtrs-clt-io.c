@@ -27,6 +27,9 @@
 #include "rtrs-clt.h"
 #include "rtrs-clt-trace.h"
 
+/* Completions that a poller handles at a time, in an RCU section. */
+#define RTRS_CLT_POLL_BUDGET	64
+
 static void rtrs_clt_bad_answer(struct rtrs_clt_path *path, const char *what)
 {
 	rtrs_clt_path_failed(path, "server broke the protocol", what);
@@ -774,7 +777,8 @@ static int rtrs_clt_con_poll(struct rtrs_clt_con *con)
 	/* ib_process_cq_direct() does not serialise its callers */
 	if (!spin_trylock(&con->poll_lock))
 		return 0;
-	n = ib_process_cq_direct(con->c.cq, -1);
+	/* a server that sends more and more does not keep us here */
+	n = ib_process_cq_direct(con->c.cq, RTRS_CLT_POLL_BUDGET);
 	spin_unlock(&con->poll_lock);
 	return n;
 }
