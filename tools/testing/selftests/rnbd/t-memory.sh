@@ -231,10 +231,12 @@ check 'the first sessions' sessions 10
 check 'are gone' wait_for 10 no_session
 settle
 n=$(rounds 50 500)
-# What is lost is lost each time; what others have taken meanwhile is not.
-for i in 1 2 3; do
+sessions_lose "$n"
+# With KASAN and kmemleak at work more than that comes and goes; what is lost is lost
+# each time.
+for i in again 'and again'; do
+	[ $quarantine != 0 ] && ! within_limits || break
 	sessions_lose "$n"
-	! within_limits || break
 done
 for i in "${!amounts[@]}"; do
 	at_most "lost of ${amounts[i]}" "${lost[i]}" "${limits[i]}"
