@@ -340,9 +340,11 @@ struct rtrs_iu *rtrs_srv_chunks_describe(struct rtrs_srv_path *path)
 	return iu;
 }
 
-/* Of the largest, which are those of a chunk, there may be more than fits. */
+static_assert(PAGE_SIZE << 2 * (RTRS_SRV_BUF_SIZES - 1) >= RTRS_SRV_MAX_CHUNK);
+
 static unsigned int rtrs_srv_buf_order(unsigned int i)
 {
+	/* the last one need not be larger than a chunk */
 	return min_t(unsigned int, 2 * i, get_order(rtrs_srv_conf.chunk_size));
 }
 

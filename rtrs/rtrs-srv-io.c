@@ -51,6 +51,9 @@
 /* Of the answers that nobody waits for, one in so many is signalled. */
 #define RTRS_SRV_QUIET_ANSWERS	16
 
+/* For requests that came early, which must be known soon: nothing on it sleeps. */
+static struct workqueue_struct *rtrs_srv_bh_wq;
+
 /* The work requests of an answer, in the order they are posted in. */
 struct rtrs_srv_chain {
 	struct ib_send_wr	*first;
@@ -73,9 +76,6 @@ static void rtrs_srv_op_queue(struct rtrs_srv_op *op)
 {
 	queue_work(op->path->sess->io_wq, &op->work);
 }
-
-/* For what came early, and must be known soon: not after anything that blocks. */
-static struct workqueue_struct *rtrs_srv_bh_wq;
 
 /*
  * An operation gets a request. If it is one of the service connection, and others

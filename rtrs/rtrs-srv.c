@@ -432,7 +432,8 @@ EXPORT_SYMBOL_GPL(rtrs_srv_close);
 static int __init rtrs_srv_check_params(void)
 {
 	const int min = 2 * PAGE_SIZE;
-	const int max = min_t(u64, SZ_4M, (u64)PAGE_SIZE << MAX_PAGE_ORDER);
+	const int max = min_t(u64, RTRS_SRV_MAX_CHUNK,
+			      (u64)PAGE_SIZE << MAX_PAGE_ORDER);
 
 	if (max_chunk_size < min || max_chunk_size > max ||
 	    !is_power_of_2(max_chunk_size)) {

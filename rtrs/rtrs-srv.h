@@ -181,7 +181,10 @@ enum rtrs_srv_op_state {
 	RTRS_SRV_OP_ANSWERED,
 };
 
-/* Sizes of buffers: a page, four of them, and so on up to the largest chunk. */
+/* What max_chunk_size can be at most. */
+#define RTRS_SRV_MAX_CHUNK	SZ_4M
+
+/* Sizes of buffers: a page, four of them, and so on up to RTRS_SRV_MAX_CHUNK. */
 #define RTRS_SRV_BUF_SIZES	6
 
 /**
