@@ -25,6 +25,9 @@
 
 #include "rtrs-clt.h"
 
+/* Pages of a region, so that the device's list of them is not a large allocation. */
+#define RTRS_CLT_REGION_PAGES	512U
+
 /* Pages of the CPU can be larger than a buffer. */
 #define RTRS_CLT_BLOCK_SIZE	max(PAGE_SIZE, RTRS_CLT_BUF_SIZE)
 #define RTRS_CLT_BLOCK_BUFS	(RTRS_CLT_BLOCK_SIZE / RTRS_CLT_BUF_SIZE)
@@ -69,7 +72,7 @@ static void rtrs_clt_buf_init(struct rtrs_clt_path *path, unsigned int chunk)
  */
 int rtrs_clt_bufs_alloc(struct rtrs_clt_path *path)
 {
-	unsigned int i, nr = path->rsp.queue_depth;
+	unsigned int i, nr = path->nr_ios;
 	int err;
 
 	path->buf_msg = RTRS_CLT_BUF_SIZE -
@@ -123,7 +126,7 @@ static void rtrs_clt_region_publish(struct rtrs_clt_path *path,
 	unsigned int i, chunk = first * RTRS_CLT_BLOCK_BUFS;
 
 	for (i = 0; i < blocks * RTRS_CLT_BLOCK_BUFS; i++, chunk++) {
-		if (chunk == path->rsp.queue_depth)
+		if (chunk == path->nr_ios)
 			break;
 		path->ios[chunk].buf_addr = mr->iova +
 					    i * RTRS_CLT_BUF_SIZE;
@@ -215,7 +218,8 @@ static int rtrs_clt_regions_add(struct rtrs_clt_path *path, unsigned int per)
  */
 int rtrs_clt_bufs_register(struct rtrs_clt_path *path)
 {
-	unsigned int per = path->dev->attrs.max_fast_reg_page_list_len /
+	unsigned int per = min(path->dev->attrs.max_fast_reg_page_list_len,
+			       RTRS_CLT_REGION_PAGES) /
 			   (RTRS_CLT_BLOCK_SIZE / RTRS_CLT_MR_PAGE_SIZE);
 	int err;
 

@@ -222,7 +222,7 @@ static int rtrs_clt_con_create_qp(struct rtrs_clt_con *con)
 		/* one of the entries a request is for what others have left */
 		con->max_quiet = sess->io_depth;
 		p.send_wr = RTRS_CLT_SENDS_PER_REQ * sess->io_depth;
-		p.recv_wr = 2 * path->rsp.queue_depth;
+		p.recv_wr = 2 * path->nr_ios;
 	}
 	p.recv_wr += RTRS_RECV_BATCH - 1;
 	return rtrs_con_create_qp(&con->c, &p);
@@ -401,11 +401,10 @@ static int rtrs_clt_con_post_bufs(struct rtrs_clt_con *con, unsigned int nr)
  */
 int rtrs_clt_con_start(struct rtrs_clt_con *con)
 {
-	const struct rtrs_conn_rsp *rsp = &con->path->rsp;
-	unsigned int nr = con->c.cid ? 2 * rsp->queue_depth :
-				       RTRS_CLT_SERVICE_RECVS;
+	const struct rtrs_clt_path *path = con->path;
+	unsigned int nr = con->c.cid ? 2 * path->nr_ios : RTRS_CLT_SERVICE_RECVS;
 
-	if (rsp->flags & RTRS_RSP_NEW_RKEY)
+	if (path->rsp.flags & RTRS_RSP_NEW_RKEY)
 		return rtrs_clt_con_post_bufs(con, nr);
 	return rtrs_post_recvs(&con->c, &con->recv_cqe,
 			       nr + RTRS_RECV_BATCH - 1);

@@ -114,6 +114,7 @@ static int io_test_init(struct kunit *test)
 	f->path.ios = f->io;
 	f->path.chunks = f->chunk;
 	f->path.rsp.queue_depth = IO_TEST_DEPTH;
+	f->path.nr_ios = IO_TEST_DEPTH;
 	f->path.state = RTRS_CLT_CONNECTING;
 	spin_lock_init(&f->path.state_lock);
 	init_completion(&f->path.step);

@@ -27,6 +27,9 @@
 #include "rtrs-clt.h"
 #include "rtrs-clt-trace.h"
 
+/* How long a failed path's requests wait to be mapped for another, in all. */
+#define RTRS_CLT_REMAP_SEC	30
+
 /* Completions that a poller handles at a time, in an RCU section. */
 #define RTRS_CLT_POLL_BUDGET	64
 
@@ -209,8 +212,8 @@ static struct rtrs_clt_io *rtrs_clt_claim(struct rtrs_clt_con *con, u32 chunk)
 	struct rtrs_clt_path *path = con->path;
 	struct rtrs_clt_io *io;
 
-	if (unlikely(chunk >= path->rsp.queue_depth)) {
-		rtrs_clt_bad_answer(path, "answer for a chunk that does not exist");
+	if (unlikely(chunk >= path->nr_ios)) {
+		rtrs_clt_bad_answer(path, "answer for a chunk that is not used");
 		return NULL;
 	}
 	io = &path->ios[chunk];
@@ -756,7 +759,7 @@ void rtrs_clt_expire(struct rtrs_clt_sess *sess, u16 chunk, bool give_up)
 		struct rtrs_clt_io *io;
 
 		if (!rtrs_clt_path_connected(path) ||
-		    chunk >= path->rsp.queue_depth)
+		    chunk >= path->nr_ios)
 			continue;
 		io = &path->ios[chunk];
 		if (!atomic_read_acquire(&io->state))
@@ -818,25 +821,27 @@ static int rtrs_clt_fail_over(struct rtrs_clt_sess *sess,
 
 /*
  * Send a request of a drained path again, or fail it if there is no other path.
- * Its data could be mapped before, so it can be again, by and by.
+ * Its data could be mapped before, so it can be again, by and by; but not all who wait
+ * for this path to be down wait for ever.
  */
 static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
 {
-	struct rtrs_clt_sess *sess = io->con->path->sess;
+	struct rtrs_clt_path *path = io->con->path;
+	unsigned long end = path->down_since + RTRS_CLT_REMAP_SEC * HZ;
 	struct rtrs_clt_req req = io->req;
 	int err;
 
 	req.more = false;
 
-	trace_rtrs_clt_fail_over(io->con->path, req.chunk, &req);
+	trace_rtrs_clt_fail_over(path, req.chunk, &req);
 	rtrs_clt_io_unmap(io);
 	atomic_dec(&io->con->c.inflight);
 	atomic_set_release(&io->state, 0);
 
-	err = rtrs_clt_fail_over(sess, &req);
-	while (err == -ENOMEM) {
+	err = rtrs_clt_fail_over(path->sess, &req);
+	while (err == -ENOMEM && time_before(jiffies, end)) {
 		msleep(20);
-		err = rtrs_clt_fail_over(sess, &req);
+		err = rtrs_clt_fail_over(path->sess, &req);
 	}
 	if (err)
 		req.done(req.priv, err);
@@ -855,7 +860,7 @@ void rtrs_clt_ios_requeue(struct rtrs_clt_path *path)
 {
 	unsigned int i;
 
-	for (i = 0; path->ios && i < path->rsp.queue_depth; i++) {
+	for (i = 0; i < path->nr_ios; i++) {
 		struct rtrs_clt_io *io = &path->ios[i];
 		int state = atomic_read_acquire(&io->state);
 
@@ -893,14 +898,15 @@ static int rtrs_clt_io_init(struct rtrs_clt_path *path, struct rtrs_clt_io *io)
  */
 int rtrs_clt_ios_alloc(struct rtrs_clt_path *path)
 {
-	unsigned int i, nr = path->rsp.queue_depth;
+	unsigned int i, nr = rtrs_clt_nr_ios(path->sess);
 	int err;
 
 	path->ios = kvcalloc(nr, sizeof(*path->ios), GFP_KERNEL);
 	path->chunks = kvcalloc(nr, sizeof(*path->chunks), GFP_KERNEL);
 	if (!path->ios || !path->chunks)
 		return -ENOMEM;
-	path->chunk_bits = rtrs_chunk_bits(nr);
+	path->nr_ios = nr;
+	path->chunk_bits = rtrs_chunk_bits(path->rsp.queue_depth);
 	err = rtrs_clt_bufs_alloc(path);
 	for (i = 0; !err && i < nr; i++)
 		err = rtrs_clt_io_init(path, &path->ios[i]);
@@ -917,12 +923,13 @@ void rtrs_clt_ios_free(struct rtrs_clt_path *path)
 {
 	unsigned int i;
 
-	for (i = 0; path->ios && i < path->rsp.queue_depth; i++)
+	for (i = 0; i < path->nr_ios; i++)
 		if (path->ios[i].mr)
 			ib_dereg_mr(path->ios[i].mr);
 	kvfree(path->ios);
 	kvfree(path->chunks);
 	path->ios = NULL;
+	path->nr_ios = 0;
 	path->chunks = NULL;
 	rtrs_clt_bufs_free(path);
 }

@@ -6,6 +6,8 @@
  */
 #include <kunit/test.h>
 
+#define PATH_TEST_DEPTH	8
+
 struct path_fixture {
 	struct rtrs_clt_sess	sess;
 	struct rtrs_clt_path	path;
@@ -34,6 +36,7 @@ static int path_test_init(struct kunit *test)
 	f->path.dev = &f->dev;
 	f->path.info_rx = &f->info_rx;
 	f->path.wanted = true;
+	f->path.nr_ios = PATH_TEST_DEPTH;
 	f->sess.nr_up = 1;
 	test->priv = f;
 	return 0;
@@ -226,7 +229,6 @@ static void path_begins_without_what_came_before(struct kunit *test)
 
 /* -------------------------------------------------------------- INFO_RSP --- */
 
-#define PATH_TEST_DEPTH	8
 #define PATH_TEST_CHUNK	SZ_8K
 
 struct info_take_case {
@@ -264,7 +266,7 @@ static int info_take(struct kunit *test, const struct info_take_case *c)
 		kunit_skip(test, "this device needs virtual DMA");
 	msg = kunit_kzalloc(test, len, GFP_KERNEL);
 	/* a byte more than there are chunks is seen */
-	f->path.chunks = kunit_kcalloc(test, PATH_TEST_DEPTH,
+	f->path.chunks = kunit_kcalloc(test, f->path.nr_ios,
 				       sizeof(*f->path.chunks), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, msg);
 	KUNIT_ASSERT_NOT_NULL(test, f->path.chunks);
@@ -308,6 +310,17 @@ static void info_tells_where_each_chunk_is(struct kunit *test)
 	}
 }
 
+static void info_of_chunks_that_are_not_used_is_not_kept(struct kunit *test)
+{
+	struct path_fixture *f = test->priv;
+
+	f->path.nr_ios = 5;
+	KUNIT_ASSERT_EQ(test, info_take(test, &info_takes[1]), 0);
+	KUNIT_EXPECT_EQ(test, f->path.chunks[3].addr,
+			info_take_addr(0) + 3 * PATH_TEST_CHUNK);
+	KUNIT_EXPECT_EQ(test, f->path.chunks[4].addr, info_take_addr(1));
+}
+
 static struct kunit_case rtrs_clt_path_cases[] = {
 	KUNIT_CASE_PARAM(path_moves_are_those_of_the_table, path_move_gen_params),
 	KUNIT_CASE_PARAM(path_error_takes_down_what_is_up, path_error_gen_params),
@@ -320,6 +333,7 @@ static struct kunit_case rtrs_clt_path_cases[] = {
 	KUNIT_CASE(path_begins_without_what_came_before),
 	KUNIT_CASE_PARAM(info_is_taken_if_it_fits, info_take_gen_params),
 	KUNIT_CASE_PARAM(info_tells_where_each_chunk_is, info_take_gen_params),
+	KUNIT_CASE(info_of_chunks_that_are_not_used_is_not_kept),
 	{}
 };
 

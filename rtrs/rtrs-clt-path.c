@@ -192,7 +192,7 @@ static int rtrs_clt_info_take(struct rtrs_clt_path *path)
 {
 	const struct rtrs_msg_info_rsp *msg = path->info_rx->buf;
 	u32 chunk_size = path->rsp.max_io_size + path->rsp.max_hdr_size;
-	struct rtrs_clt_chunk *chunk = path->chunks;
+	unsigned int nr = 0;
 	int i, sg_cnt;
 
 	ib_dma_sync_single_for_cpu(path->dev, path->info_rx->dma_addr,
@@ -202,8 +202,9 @@ static int rtrs_clt_info_take(struct rtrs_clt_path *path)
 		u64 addr = le64_to_cpu(msg->desc[i].addr);
 		u32 left = le32_to_cpu(msg->desc[i].len);
 
-		for (; left; left -= chunk_size, addr += chunk_size)
-			*chunk++ = (struct rtrs_clt_chunk) {
+		for (; left && nr < path->nr_ios;
+		     left -= chunk_size, addr += chunk_size)
+			path->chunks[nr++] = (struct rtrs_clt_chunk) {
 				.addr	= addr,
 				.rkey	= le32_to_cpu(msg->desc[i].key),
 			};

@@ -130,8 +130,7 @@ static void depth_that_is_used_is_the_users(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, attrs.queue_depth,
 			c->used ?: min_not_zero(c->wanted, f->sess.queue_depth));
 	/* what is handed out for administrative requests is there */
-	KUNIT_EXPECT_LE(test, attrs.io_depth + rtrs_clt_nr_admin(attrs.queue_depth),
-			max(attrs.queue_depth, 1U));
+	KUNIT_EXPECT_LE(test, rtrs_clt_nr_ios(&f->sess), max(attrs.queue_depth, 1U));
 }
 
 /* ---------------------------------------------------------------- sizes ---- */

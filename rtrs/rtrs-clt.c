@@ -71,6 +71,18 @@ static int rtrs_clt_sess_take_depth(struct rtrs_clt_sess *sess,
 	unsigned int depth = path->rsp.queue_depth;
 	unsigned int sends = (path->dev->attrs.max_qp_wr - 1) /
 			     RTRS_CLT_SENDS_PER_REQ;
+/**
+ * rtrs_clt_nr_ios() - how many chunks are ever used
+ * @sess: the session, with a path that is or was connected
+ *
+ * Context: any.
+ * Return: for I/O and administration together; the least numbers are used.
+ */
+unsigned int rtrs_clt_nr_ios(const struct rtrs_clt_sess *sess)
+{
+	return sess->io_depth + rtrs_clt_nr_admin(rtrs_clt_used_depth(sess));
+}
+
 	unsigned int used;
 
 	if (sess->queue_depth) {

@@ -266,6 +266,7 @@ struct rtrs_clt_block {
  * @dev: device, while it is not disconnected
  * @cons: connections, by cid; constant length, entries come and go with them
  * @ios: requests, by chunk number, while it is not disconnected
+ * @nr_ios: how many; fewer than the server has chunks, if not all are used
  * @chunks: the server's chunks, likewise
  * @chunk_bits: bits of a chunk number in an immediate
  * @max_sge: pieces of data that a write may gather
@@ -329,6 +330,7 @@ struct rtrs_clt_path {
 	struct rtrs_clt_chunk		*chunks;
 	unsigned int			chunk_bits;
 	unsigned int			max_sge;
+	unsigned int			nr_ios;
 	unsigned int			buf_msg;
 	unsigned int			buf_data;
 	struct rtrs_clt_stats __percpu	*stats;
@@ -529,6 +531,7 @@ void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess);
 int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
 			   const struct rtrs_path_addr *addr);
 void rtrs_clt_sess_remove_path(struct rtrs_clt_path *path);
+unsigned int rtrs_clt_nr_ios(const struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_tune_hb(struct rtrs_clt_sess *sess);
 
 /* rtrs-clt-path.c */
