@@ -27,6 +27,9 @@
 /* How long a server has to say that a connection is over. */
 #define RTRS_CLT_PART_MS	500
 
+/* How long the other paths are believed that they are there. */
+#define RTRS_CLT_BELIEVE_SEC	60
+
 static bool rtrs_clt_move_legal(enum rtrs_clt_path_state from,
 				enum rtrs_clt_path_state to)
 {
@@ -105,7 +108,7 @@ bool rtrs_clt_path_error(struct rtrs_clt_path *path)
 		path->down_since = jiffies;
 		path->tearing = true;
 		rtrs_clt_sess_path_down(path->sess);
-		queue_work(rtrs_clt_wq, &path->teardown);
+		queue_work(rtrs_clt_down_wq, &path->teardown);
 	}
 	complete(&path->step);
 	spin_unlock_irqrestore(&path->state_lock, flags);
@@ -296,8 +299,7 @@ static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
 		*up = rtrs_clt_sess_path_up(path, asked);
 	if (!err && *up == RTRS_CLT_UP) {
 		path->attempts = 0;
-		/* the first one: nobody has asked yet */
-		path->question = 1;
+		path->question = 0;
 		rtrs_hb_start(&path->hb);
 		rtrs_clt_move_locked(path, RTRS_CLT_CONNECTED);
 	}
@@ -307,7 +309,7 @@ static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
 
 /*
  * The server may not have the session any more that those lead to which are up. Are
- * they? If not, they are given up.
+ * they? If not, they are given up. Returns whether one is.
  */
 static bool rtrs_clt_path_ask(struct rtrs_clt_path *path, unsigned int *asked)
 {
@@ -316,9 +318,9 @@ static bool rtrs_clt_path_ask(struct rtrs_clt_path *path, unsigned int *asked)
 	/* nor is it of interest any more if the path has failed meanwhile */
 	if (rtrs_clt_sess_ask(path, asked) || READ_ONCE(path->connect_err))
 		return true;
-	dev_warn(&sess->dev, "path %s: the server has lost the session, and no other path answers\n",
-		 kobject_name(&path->kobj));
-	rtrs_clt_sess_drop_links(sess);
+	if (rtrs_clt_sess_drop_silent(sess))
+		dev_warn(&sess->dev, "path %s: the server has lost the session, and no other path answers\n",
+			 kobject_name(&path->kobj));
 	return false;
 }
 
@@ -340,7 +342,7 @@ static int rtrs_clt_path_go_live(struct rtrs_clt_path *path)
 		if (up == RTRS_CLT_UP_UNSURE)
 			rtrs_clt_path_ask(path, &asked);
 		else if (up == RTRS_CLT_UP_STALE)
-			rtrs_clt_sess_drop_links(path->sess);
+			rtrs_clt_sess_drop_stale(path);
 		rtrs_clt_sess_link_changed(path->sess);
 	}
 }
@@ -423,7 +425,8 @@ static void rtrs_clt_path_teardown(struct work_struct *work)
 
 	dev_info(&path->sess->dev, "path %s disconnected\n",
 		 kobject_name(&path->kobj));
-	rtrs_clt_sess_link_changed(path->sess);
+	/* if it cannot be told yet, another one is not drained, and will */
+	rtrs_clt_sess_tell_link(path->sess);
 	rtrs_clt_path_torn(path);
 }
 
@@ -437,8 +440,6 @@ static bool rtrs_clt_path_begin(struct rtrs_clt_path *path)
 	if (path->wanted && !path->tearing &&
 	    path->state == RTRS_CLT_DISCONNECTED) {
 		path->connect_err = 0;
-		path->creates = path->first_conn &&
-				!rtrs_clt_connected(path->sess);
 		path->recon_cnt++;
 		path->tried = true;
 		reinit_completion(&path->step);
@@ -451,18 +452,26 @@ static bool rtrs_clt_path_begin(struct rtrs_clt_path *path)
 
 /*
  * The server does not know the session, though there are paths that are up. Where these
- * do not answer either, the next attempt may create it.
+ * do not answer either, the next attempt may create it. Where they do, this path's
+ * server is another one: that is not found out anew with each attempt.
  */
 static void rtrs_clt_path_unknown(struct rtrs_clt_path *path)
 {
 	unsigned int asked;
+	bool wanted;
 
 	/* from here on it is set if the path is not wanted any more */
 	spin_lock_irq(&path->state_lock);
 	path->connect_err = 0;
+	wanted = path->wanted;
 	spin_unlock_irq(&path->state_lock);
-	if (!rtrs_clt_connected(path->sess) || rtrs_clt_path_ask(path, &asked))
+	if (!wanted || !rtrs_clt_connected(path->sess) ||
+	    time_before(jiffies, path->ask_after))
 		return;
+	if (rtrs_clt_path_ask(path, &asked)) {
+		path->ask_after = jiffies + RTRS_CLT_BELIEVE_SEC * HZ;
+		return;
+	}
 	spin_lock_irq(&path->state_lock);
 	path->kicked = true;
 	spin_unlock_irq(&path->state_lock);
@@ -492,6 +501,7 @@ int rtrs_clt_path_connect(struct rtrs_clt_path *path, unsigned int answer_ms)
 	if (err) {
 		rtrs_clt_move(path, RTRS_CLT_DRAINING);
 		rtrs_clt_path_take_down(path);
+		rtrs_clt_sess_path_failed(path);
 	}
 	if (err == -ENXIO)
 		rtrs_clt_path_unknown(path);
@@ -591,6 +601,7 @@ struct rtrs_clt_path *rtrs_clt_path_alloc(struct rtrs_clt_sess *sess,
 	INIT_WORK(&path->teardown, rtrs_clt_path_teardown);
 	INIT_DELAYED_WORK(&path->reconnect, rtrs_clt_reconnect_work);
 	path->wanted = true;
+	path->ask_after = jiffies;
 	rtrs_hb_init(&path->hb, rtrs_clt_hb_dead);
 	rtrs_hb_tune(&path->hb, sess->hb_interval_ms, sess->hb_missed_max);
 	kobject_init(&path->kobj, &rtrs_clt_path_ktype);

@@ -68,7 +68,7 @@ static bool rtrs_clt_path_may_retry(const struct rtrs_clt_path *path)
 static void rtrs_clt_retry_locked(struct rtrs_clt_path *path)
 {
 	if (rtrs_clt_path_may_retry(path))
-		queue_delayed_work(rtrs_clt_wq, &path->reconnect,
+		queue_delayed_work(rtrs_clt_up_wq, &path->reconnect,
 				   rtrs_clt_backoff(path));
 }
 
@@ -119,7 +119,7 @@ void rtrs_clt_path_kick(struct rtrs_clt_path *path)
 	/* an attempt that is under way began in worse times */
 	path->kicked = path->tearing || path->state == RTRS_CLT_CONNECTING;
 	if (rtrs_clt_path_may_retry(path))
-		mod_delayed_work(rtrs_clt_wq, &path->reconnect, 0);
+		mod_delayed_work(rtrs_clt_up_wq, &path->reconnect, 0);
 	spin_unlock_irqrestore(&path->state_lock, flags);
 }
 

@@ -251,7 +251,7 @@ struct up_case {
 	u8			boot;		/* which one */
 	u8			known;		/* which one we know */
 	unsigned int		unasked;	/* came up since one was asked */
-	bool			joins;		/* was not to create the session */
+	bool			sure;		/* there is no doubt */
 	enum rtrs_clt_up	up;
 };
 
@@ -262,8 +262,8 @@ static const struct up_case up_cases[] = {
 	{ "another, to who knows",	1, false, false, 2, 1, 0, false, RTRS_CLT_UP },
 	{ "another, and none was asked", 1, false, true, 1, 1, 1, false, RTRS_CLT_UP_UNSURE },
 	{ "another, and one is new",	2, false, false, 0, 0, 1, false, RTRS_CLT_UP_UNSURE },
-	{ "another, which has joined",	1, false, true,  1, 1, 1, true, RTRS_CLT_UP },
-	{ "joined, another server",	1, false, true,  2, 1, 1, true, RTRS_CLT_UP_STALE },
+	{ "another, no doubt",		1, false, true,  1, 1, 1, true, RTRS_CLT_UP },
+	{ "no doubt, another server",	1, false, true,  2, 1, 1, true, RTRS_CLT_UP_STALE },
 	{ "another server, not asked",	1, false, true,  2, 1, 1, false, RTRS_CLT_UP_STALE },
 	{ "the first, as others were",	0, false, true,  1, 1, 3, false, RTRS_CLT_UP },
 	{ "the first after a restart",	0, false, true,  2, 1, 0, false, RTRS_CLT_UP },
@@ -283,7 +283,7 @@ static void up_is_a_path_to_the_server_that_is_known(struct kunit *test)
 
 	f->sess.nr_up = c->nr_up;
 	f->sess.ups = 5;
-	f->path.creates = !c->joins;
+	f->sess.doubt = !c->sure;
 	f->sess.lost = c->lost;
 	f->sess.boot_id.b[0] = c->known;
 	f->path.rsp.boot_id.b[0] = c->boot;
@@ -294,6 +294,92 @@ static void up_is_a_path_to_the_server_that_is_known(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->sess.ups, 5U + up);
 	KUNIT_EXPECT_EQ(test, f->sess.boot_id.b[0],
 			up && c->says_boot ? c->boot : c->known);
+}
+
+/* -------------------------------------------------------------- creating --- */
+
+/* What happens to a path that may create the session, and whether one joins unasked. */
+struct doubt_case {
+	const char	*name;
+	bool		first_conn;
+	unsigned int	nr_up;		/* when it begins */
+	bool		fails;
+	bool		others;		/* such paths are being connected, too */
+	bool		creates;
+	bool		doubt;
+};
+
+static const struct doubt_case doubt_cases[] = {
+	{ "the first comes up",		true, 0, false, false, true, false },
+	{ "the first fails",		true, 0, true, false, true, true },
+	{ "one of two comes up",	true, 0, false, true, true, true },
+	{ "one of two fails",		true, 0, true, true, true, true },
+	{ "a joiner comes up",		true, 1, false, false, false, false },
+	{ "a joiner fails",		true, 1, true, false, false, false },
+	{ "a joiner, beside another",	true, 1, false, true, false, true },
+	{ "never to create comes up",	false, 0, false, false, false, false },
+	{ "never to create fails",	false, 0, true, false, false, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(doubt, doubt_cases, name);
+
+static void doubt_is_there_until_all_are_up(struct kunit *test)
+{
+	const struct doubt_case *c = test->param_value;
+	struct sess_fixture *f = test->priv;
+
+	f->path.first_conn = c->first_conn;
+	f->sess.nr_up = c->nr_up;
+	f->sess.nr_creating = c->others;
+	f->sess.doubt = c->others;
+	rtrs_clt_sess_may_create(&f->path);
+	KUNIT_EXPECT_EQ(test, f->path.creates, c->creates);
+	KUNIT_EXPECT_EQ(test, f->sess.nr_creating, c->others + c->creates);
+	KUNIT_EXPECT_EQ(test, f->sess.doubt, c->others || c->creates);
+	if (c->fails)
+		rtrs_clt_sess_path_failed(&f->path);
+	else
+		rtrs_clt_sess_path_up(&f->path, f->sess.ups);
+	KUNIT_EXPECT_FALSE(test, f->path.creates);
+	KUNIT_EXPECT_EQ(test, f->sess.nr_creating, c->others);
+	KUNIT_EXPECT_EQ(test, f->sess.doubt, c->doubt);
+}
+
+/* --------------------------------------------------------------- asking ---- */
+
+struct asked_case {
+	const char			*name;
+	enum rtrs_clt_path_state	state;
+	u32				question;
+	u32				acked;
+	bool				answered;
+	bool				silent;
+};
+
+static const struct asked_case asked_cases[] = {
+	{ "answered",		RTRS_CLT_CONNECTED,	3, 3, true, false },
+	{ "answered, and more",	RTRS_CLT_CONNECTED,	3, 9, true, false },
+	{ "not answered",	RTRS_CLT_CONNECTED,	3, 2, false, true },
+	{ "answered before",	RTRS_CLT_CONNECTED,	3, 0, false, true },
+	{ "not asked",		RTRS_CLT_CONNECTED,	0, 0, false, false },
+	{ "not asked, alive",	RTRS_CLT_CONNECTED,	0, 5, false, false },
+	{ "going down",		RTRS_CLT_DRAINING,	3, 3, false, false },
+	{ "going down, silent",	RTRS_CLT_DRAINING,	3, 2, false, false },
+	{ "coming up",		RTRS_CLT_CONNECTING,	3, 3, false, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(asked, asked_cases, name);
+
+static void asked_is_a_path_that_is_up(struct kunit *test)
+{
+	const struct asked_case *c = test->param_value;
+	struct sess_fixture *f = test->priv;
+
+	f->path.state = c->state;
+	f->path.question = c->question;
+	f->path.hb.acked = c->acked;
+	KUNIT_EXPECT_EQ(test, rtrs_clt_path_asked(&f->path, true), c->answered);
+	KUNIT_EXPECT_EQ(test, rtrs_clt_path_asked(&f->path, false), c->silent);
 }
 
 /* ----------------------------------------------------------- parameters ---- */
@@ -409,6 +495,8 @@ static struct kunit_case rtrs_clt_cases[] = {
 	KUNIT_CASE_PARAM(geometry_is_the_servers_or_the_devices,
 			 geometry_take_gen_params),
 	KUNIT_CASE_PARAM(up_is_a_path_to_the_server_that_is_known, up_gen_params),
+	KUNIT_CASE_PARAM(doubt_is_there_until_all_are_up, doubt_gen_params),
+	KUNIT_CASE_PARAM(asked_is_a_path_that_is_up, asked_gen_params),
 	KUNIT_CASE_PARAM(params_are_checked, params_gen_params),
 	KUNIT_CASE(params_allow_a_poll_queue_a_cpu),
 	KUNIT_CASE_PARAM(path_is_the_same_by_its_addresses, same_path_gen_params),

@@ -25,14 +25,21 @@
 
 #define RTRS_CLT_PERMIT_TIMEOUT_MS 30000
 
-/* How long a path has to answer that it is asked whether it is still there. */
-#define RTRS_CLT_ASK_MS		2000
+/*
+ * How long a path has to answer that it is asked whether it is still there: one packet
+ * of the question and its answer may be lost, and is sent again after up to two seconds.
+ */
+#define RTRS_CLT_ASK_MS		5000
 
 /*
  * Takes down paths that failed. It must make progress while memory is
- * reclaimed: failing over is how dirty pages get out.
+ * reclaimed: failing over is how dirty pages get out. So nothing there waits for
+ * another path of it, nor for a server longer than RTRS_CLT_PART_MS.
  */
-struct workqueue_struct *rtrs_clt_wq;
+struct workqueue_struct *rtrs_clt_down_wq;
+
+/* Connects paths again. All of it may wait: for servers, and for paths to be down. */
+struct workqueue_struct *rtrs_clt_up_wq;
 
 /* How many chunks are kept back: eight, or an eighth where there are few. */
 static unsigned int rtrs_clt_nr_admin(unsigned int queue_depth)
@@ -64,13 +71,6 @@ static unsigned int rtrs_clt_used_depth(const struct rtrs_clt_sess *sess)
 	return min_not_zero(sess->queue_depth, sess->wanted_depth);
 }
 
-/* The first path of a session decides on the number of chunks. */
-static int rtrs_clt_sess_take_depth(struct rtrs_clt_sess *sess,
-				    struct rtrs_clt_path *path)
-{
-	unsigned int depth = path->rsp.queue_depth;
-	unsigned int sends = (path->dev->attrs.max_qp_wr - 1) /
-			     RTRS_CLT_SENDS_PER_REQ;
 /**
  * rtrs_clt_nr_ios() - how many chunks are ever used
  * @sess: the session, with a path that is or was connected
@@ -83,6 +83,13 @@ unsigned int rtrs_clt_nr_ios(const struct rtrs_clt_sess *sess)
 	return sess->io_depth + rtrs_clt_nr_admin(rtrs_clt_used_depth(sess));
 }
 
+/* The first path of a session decides on the number of chunks. */
+static int rtrs_clt_sess_take_depth(struct rtrs_clt_sess *sess,
+				    struct rtrs_clt_path *path)
+{
+	unsigned int depth = path->rsp.queue_depth;
+	unsigned int sends = (path->dev->attrs.max_qp_wr - 1) /
+			     RTRS_CLT_SENDS_PER_REQ;
 	unsigned int used;
 
 	if (sess->queue_depth) {
@@ -170,6 +177,62 @@ static bool rtrs_clt_sess_same_boot(const struct rtrs_clt_path *path)
 }
 
 /**
+ * rtrs_clt_sess_may_create() - may the server create the session for a path?
+ * @path: the path, about to connect cid 0; @path->creates is set
+ *
+ * Only if no path is up, or the server could have two of them one after the other, and
+ * the client not know. While such a path is on its way that is in doubt, and stays so if
+ * it fails, since the server may have seen it, until another has come up.
+ *
+ * Context: process.
+ */
+void rtrs_clt_sess_may_create(struct rtrs_clt_path *path)
+{
+	struct rtrs_clt_sess *sess = path->sess;
+
+	spin_lock_irq(&sess->up_lock);
+	path->creates = path->first_conn && !sess->nr_up;
+	if (path->creates) {
+		sess->nr_creating++;
+		sess->doubt = true;
+	}
+	spin_unlock_irq(&sess->up_lock);
+}
+
+static void rtrs_clt_sess_end_create(struct rtrs_clt_path *path)
+{
+	lockdep_assert_held(&path->sess->up_lock);
+	path->sess->nr_creating -= path->creates;
+	path->creates = false;
+}
+
+/**
+ * rtrs_clt_sess_path_failed() - a path could not be connected
+ * @path: the path
+ *
+ * Context: process.
+ */
+void rtrs_clt_sess_path_failed(struct rtrs_clt_path *path)
+{
+	spin_lock_irq(&path->sess->up_lock);
+	rtrs_clt_sess_end_create(path);
+	spin_unlock_irq(&path->sess->up_lock);
+}
+
+static void rtrs_clt_sess_count_up(struct rtrs_clt_path *path)
+{
+	struct rtrs_clt_sess *sess = path->sess;
+
+	WRITE_ONCE(sess->nr_up, sess->nr_up + 1);
+	sess->ups++;
+	rtrs_clt_sess_end_create(path);
+	if (!sess->nr_creating)
+		sess->doubt = false;
+	if (path->rsp.features & RTRS_FEAT_BOOT_ID)
+		sess->boot_id = path->rsp.boot_id;
+}
+
+/**
  * rtrs_clt_sess_path_up() - may a path become connected now?
  * @path: the path; the caller holds its state_lock
  * @asked: what rtrs_clt_sess_ask() has set, or 0
@@ -178,8 +241,8 @@ static bool rtrs_clt_sess_same_boot(const struct rtrs_clt_path *path)
  * Return: %RTRS_CLT_UP, and it is counted; %RTRS_CLT_UP_LOST if the user has to be
  * told first that the session was lost: rtrs_clt_sess_link_changed();
  * %RTRS_CLT_UP_STALE if those that are up lead to another life of the server;
- * %RTRS_CLT_UP_UNSURE if it may have created the session, and another has come up since
- * it began, or since rtrs_clt_sess_ask().
+ * %RTRS_CLT_UP_UNSURE if it is in doubt whether those that are up are in the same
+ * session, and one has come up since rtrs_clt_sess_ask().
  */
 enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path,
 				       unsigned int asked)
@@ -193,14 +256,10 @@ enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path,
 		up = RTRS_CLT_UP_LOST;
 	else if (sess->nr_up && !rtrs_clt_sess_same_boot(path))
 		up = RTRS_CLT_UP_STALE;
-	else if (sess->nr_up && path->creates && sess->ups != asked)
+	else if (sess->nr_up && sess->doubt && sess->ups != asked)
 		up = RTRS_CLT_UP_UNSURE;
-	if (up == RTRS_CLT_UP) {
-		WRITE_ONCE(sess->nr_up, sess->nr_up + 1);
-		sess->ups++;
-		if (path->rsp.features & RTRS_FEAT_BOOT_ID)
-			sess->boot_id = path->rsp.boot_id;
-	}
+	if (up == RTRS_CLT_UP)
+		rtrs_clt_sess_count_up(path);
 	spin_unlock_irqrestore(&sess->up_lock, flags);
 	return up;
 }
@@ -216,35 +275,46 @@ static void rtrs_clt_sess_ask_all(struct rtrs_clt_sess *sess)
 			WRITE_ONCE(path->question, rtrs_hb_ask(&path->hb));
 }
 
+/* Is there a path that is up, was asked, and has answered, or has not? */
+static bool rtrs_clt_path_asked(struct rtrs_clt_path *path, bool answered)
+{
+	u32 question;
+
+	if (!rtrs_clt_path_connected(path))
+		return false;
+	question = READ_ONCE(path->question);
+	return question && rtrs_hb_answered(&path->hb, question) == answered;
+}
+
 static bool rtrs_clt_sess_answered(struct rtrs_clt_sess *sess)
 {
 	struct rtrs_clt_path *path;
 
 	guard(rcu)();
 	list_for_each_entry_rcu(path, &sess->paths, entry)
-		if (rtrs_clt_path_connected(path) &&
-		    rtrs_hb_answered(&path->hb, READ_ONCE(path->question)))
+		if (rtrs_clt_path_asked(path, true))
 			return true;
 	return false;
 }
 
 /**
  * rtrs_clt_sess_ask() - does the server still have the session that we have?
- * @path: a path that may have created the session, or that the server refused because
- *	it does not know it
+ * @path: a path that is about to come up while others are, or that the server refused
+ *	because it does not know the session
  * @asked: set to what rtrs_clt_sess_path_up() wants to know
  *
  * A path that is up here can have ended on the server, which could not say so. If it
  * was the last one there, so has the session, and all that the server's user had in
  * it. So a path that connects while others are up does not allow the server to create
- * the session (@creates): it joins what these are in, or is refused, with ENXIO. One
- * that was allowed to, because there was none when it began, may meet another one that
- * was. If the one that is up answers now both are in one session, since the server has
- * only one at a time; and with it are all others that are up, for which the same was
- * made sure of when they came up. So one answer is enough.
+ * the session (@creates): it joins one, or is refused, with ENXIO. One that was allowed
+ * to, because there was none when it began, may meet another one that was, and a third
+ * may have joined either. If one that is up answers now it is in one session with the
+ * path, since the server has only one at a time; and with it are all others that are
+ * up, for which the same was made sure of when they came up. So one answer is enough.
  *
  * Context: process, sleeps; the caller holds the path's life.
- * Return: true if one has answered. If not, none that is up is worth keeping.
+ * Return: true if one has answered. If not, those that were asked are not worth keeping:
+ * rtrs_clt_sess_drop_silent().
  */
 bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked)
 {
@@ -266,19 +336,48 @@ bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked)
 }
 
 /**
- * rtrs_clt_sess_drop_links() - all paths that are up lead nowhere
- * @sess: the session
+ * rtrs_clt_sess_drop_silent() - give up the paths that do not answer
+ * @sess: the session, after rtrs_clt_sess_ask()
+ *
+ * One that has come up meanwhile was not asked, and stays.
  *
  * Context: any.
+ * Return: true if there was one.
  */
-void rtrs_clt_sess_drop_links(struct rtrs_clt_sess *sess)
+bool rtrs_clt_sess_drop_silent(struct rtrs_clt_sess *sess)
 {
 	struct rtrs_clt_path *path;
+	bool dropped = false;
 
 	guard(rcu)();
 	list_for_each_entry_rcu(path, &sess->paths, entry)
-		if (rtrs_clt_path_connected(path))
-			rtrs_clt_path_error(path);
+		if (rtrs_clt_path_asked(path, false))
+			dropped |= rtrs_clt_path_error(path);
+	return dropped;
+}
+
+static bool rtrs_clt_same_life(const struct rtrs_conn_rsp *a,
+			       const struct rtrs_conn_rsp *b)
+{
+	return a->features & b->features & RTRS_FEAT_BOOT_ID &&
+	       uuid_equal(&a->boot_id, &b->boot_id);
+}
+
+/**
+ * rtrs_clt_sess_drop_stale() - give up the paths to an earlier life of the server
+ * @path: a path to its present one, being connected
+ *
+ * Context: any.
+ */
+void rtrs_clt_sess_drop_stale(const struct rtrs_clt_path *path)
+{
+	struct rtrs_clt_path *other;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(other, &path->sess->paths, entry)
+		if (rtrs_clt_path_connected(other) &&
+		    !rtrs_clt_same_life(&other->rsp, &path->rsp))
+			rtrs_clt_path_error(other);
 }
 
 /**
@@ -326,25 +425,56 @@ static void rtrs_clt_sess_tell(struct rtrs_clt_sess *sess, bool up)
 					    RTRS_CLT_LINK_EV_DISCONNECTED);
 }
 
+/* What was under way has to have been failed before the user is told of the loss. */
+static bool rtrs_clt_sess_tell_lost(struct rtrs_clt_sess *sess)
+{
+	bool lost, draining;
+
+	lockdep_assert_held(&sess->link_lock);
+	spin_lock_irq(&sess->up_lock);
+	lost = sess->lost;
+	draining = sess->nr_draining;
+	spin_unlock_irq(&sess->up_lock);
+	if (!lost)
+		return true;
+	/* no other will follow: none comes up before the user knows */
+	if (draining)
+		return false;
+	rtrs_clt_sess_tell(sess, false);
+	spin_lock_irq(&sess->up_lock);
+	sess->lost = false;
+	spin_unlock_irq(&sess->up_lock);
+	return true;
+}
+
 /**
- * rtrs_clt_sess_link_changed() - a path has come or gone: does the user care?
+ * rtrs_clt_sess_tell_link() - a path has come or gone: does the user care?
  * @sess: the session
  *
- * Context: process, sleeps; no lock is held but a path's life.
+ * Context: process; sleeps, but waits for no path. No lock is held but a path's life.
+ * Return: false if paths have to be drained first; the last of them has to look again.
+ */
+bool rtrs_clt_sess_tell_link(struct rtrs_clt_sess *sess)
+{
+	guard(mutex)(&sess->link_lock);
+	if (!rtrs_clt_sess_tell_lost(sess))
+		return false;
+	if (rtrs_clt_connected(sess))
+		rtrs_clt_sess_tell(sess, true);
+	return true;
+}
+
+/**
+ * rtrs_clt_sess_link_changed() - the same, however long it takes
+ * @sess: the session
+ *
+ * Context: process, sleeps until paths that are being taken down are drained; no lock
+ * is held but a path's life.
  */
 void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess)
 {
-	guard(mutex)(&sess->link_lock);
-	if (READ_ONCE(sess->lost)) {
-		/* what was under way has been failed by then: there is no path */
+	while (!rtrs_clt_sess_tell_link(sess))
 		wait_event(sess->drain_wait, !READ_ONCE(sess->nr_draining));
-		rtrs_clt_sess_tell(sess, false);
-		spin_lock_irq(&sess->up_lock);
-		sess->lost = false;
-		spin_unlock_irq(&sess->up_lock);
-	}
-	if (rtrs_clt_connected(sess))
-		rtrs_clt_sess_tell(sess, true);
 }
 
 /* No link events from here on, and none is running. */
@@ -705,13 +835,18 @@ static int __init rtrs_clt_init(void)
 {
 	int err;
 
-	rtrs_clt_wq = alloc_workqueue("rtrs_client",
-				      WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
-	if (!rtrs_clt_wq)
+	rtrs_clt_down_wq = alloc_workqueue("rtrs_client_down",
+					   WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (!rtrs_clt_down_wq)
 		return -ENOMEM;
+	err = -ENOMEM;
+	rtrs_clt_up_wq = alloc_workqueue("rtrs_client_up",
+					 WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (!rtrs_clt_up_wq)
+		goto destroy_down;
 	err = rtrs_clt_sysfs_init();
 	if (err)
-		goto destroy_wq;
+		goto destroy_up;
 	err = rtrs_clt_ports_init();
 	if (err)
 		goto sysfs_exit;
@@ -719,8 +854,10 @@ static int __init rtrs_clt_init(void)
 
 sysfs_exit:
 	rtrs_clt_sysfs_exit();
-destroy_wq:
-	destroy_workqueue(rtrs_clt_wq);
+destroy_up:
+	destroy_workqueue(rtrs_clt_up_wq);
+destroy_down:
+	destroy_workqueue(rtrs_clt_down_wq);
 	return err;
 }
 
@@ -733,7 +870,8 @@ static void __exit rtrs_clt_exit(void)
 	rtrs_clt_ports_exit();
 	synchronize_rcu_tasks();
 	rtrs_clt_sysfs_exit();
-	destroy_workqueue(rtrs_clt_wq);
+	destroy_workqueue(rtrs_clt_up_wq);
+	destroy_workqueue(rtrs_clt_down_wq);
 }
 
 module_init(rtrs_clt_init);

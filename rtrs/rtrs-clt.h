@@ -276,7 +276,7 @@ struct rtrs_clt_block {
  * @latency: per CPU
  * @hb: heartbeat, from connected to drained
  * @question: number of the last heartbeat whose answer somebody waits for, who has
- *	asked under RCU while the path was connected
+ *	asked under RCU while the path was connected; 0 if nobody has
  * @entry: in the session's list; RCU
  * @pd: protection domain of the path alone: no other path's peer can use a key
  *	of its regions
@@ -306,13 +306,16 @@ struct rtrs_clt_block {
  * @down_since: jiffies when it failed
  * @reconnects: attempts in all, those that succeeded and those that failed
  * @removed: it is on its way out
+ * @ask_after: jiffies from which on others are asked again whether they are there, if
+ *	the server refuses this one because it does not know the session; under @life
  * @reconnect: tries to connect it again
  * @addr: its ends; the source is filled in by the first connect
  * @uuid: for life
  * @recon_cnt: attempts to connect, as the server is told; wraps
  * @tried: there was one
  * @first_conn: the server may create the session for it, if no path is up
- * @creates: none was when it began to connect, and the server was told so
+ * @creates: none was when it began to connect, and the server is told so; under the
+ *	session's up_lock, constant from cid 0's request on until it is up or has failed
  * @hca_name: device it was on when it was last connected
  * @hca_port: port of that device
  * @wanted_depth: chunks that the server is asked for, the same on all its
@@ -327,10 +330,10 @@ struct rtrs_clt_path {
 	struct ib_device		*dev;
 	struct rtrs_clt_con		**cons;
 	struct rtrs_clt_io		*ios;
+	unsigned int			nr_ios;
 	struct rtrs_clt_chunk		*chunks;
 	unsigned int			chunk_bits;
 	unsigned int			max_sge;
-	unsigned int			nr_ios;
 	unsigned int			buf_msg;
 	unsigned int			buf_data;
 	struct rtrs_clt_stats __percpu	*stats;
@@ -366,6 +369,7 @@ struct rtrs_clt_path {
 	unsigned long			down_since;
 	u64				reconnects[2];
 	bool				removed;
+	unsigned long			ask_after;
 	struct delayed_work		reconnect;
 
 	struct rtrs_path_addr		addr;
@@ -404,6 +408,9 @@ struct rtrs_clt_path {
  * @nr_draining: number of paths that were, and whose requests are being collected
  * @drain_wait: for @nr_draining to become 0
  * @ups: how often a path has become connected; under @up_lock
+ * @nr_creating: paths being connected for which the server may create it
+ * @doubt: there was one, and those that are up may lead to another one than the server
+ *	has by now; under @up_lock, as is @nr_creating
  * @answer_wait: for the answer to a path's @question
  * @lost: there was a time without one that the user does not know of yet; until
  *	it does, no path becomes connected
@@ -452,6 +459,8 @@ struct rtrs_clt_sess {
 	unsigned int			nr_draining;
 	wait_queue_head_t		drain_wait;
 	unsigned int			ups;
+	unsigned int			nr_creating;
+	bool				doubt;
 	wait_queue_head_t		answer_wait;
 	bool				lost;
 	bool				stopped;
@@ -501,7 +510,8 @@ enum rtrs_clt_up {
 	RTRS_CLT_UP_UNSURE,
 };
 
-extern struct workqueue_struct *rtrs_clt_wq;
+extern struct workqueue_struct *rtrs_clt_down_wq;
+extern struct workqueue_struct *rtrs_clt_up_wq;
 
 static inline bool rtrs_clt_path_connected(const struct rtrs_clt_path *path)
 {
@@ -521,17 +531,21 @@ static inline unsigned int rtrs_clt_cid(const struct rtrs_clt_sess *sess,
 /* rtrs-clt.c */
 int rtrs_clt_sess_take_geometry(struct rtrs_clt_sess *sess,
 				struct rtrs_clt_path *path);
+unsigned int rtrs_clt_nr_ios(const struct rtrs_clt_sess *sess);
+void rtrs_clt_sess_may_create(struct rtrs_clt_path *path);
+void rtrs_clt_sess_path_failed(struct rtrs_clt_path *path);
 enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path,
 				       unsigned int asked);
 bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked);
 void rtrs_clt_sess_path_drained(struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_path_down(struct rtrs_clt_sess *sess);
-void rtrs_clt_sess_drop_links(struct rtrs_clt_sess *sess);
+bool rtrs_clt_sess_drop_silent(struct rtrs_clt_sess *sess);
+void rtrs_clt_sess_drop_stale(const struct rtrs_clt_path *path);
+bool rtrs_clt_sess_tell_link(struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess);
 int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
 			   const struct rtrs_path_addr *addr);
 void rtrs_clt_sess_remove_path(struct rtrs_clt_path *path);
-unsigned int rtrs_clt_nr_ios(const struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_tune_hb(struct rtrs_clt_sess *sess);
 
 /* rtrs-clt-path.c */
