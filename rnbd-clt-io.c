@@ -34,6 +34,9 @@
 /* More would make each request a page or two larger, for large I/O only. */
 #define RNBD_CLT_MAX_SEGMENTS	256U
 
+/* When to try again where there was no room. */
+#define RNBD_CLT_REQUEUE_MS	50
+
 /**
  * struct rnbd_iu - what a block request carries
  * @msg: its message; RTRS reads it until the request is done
@@ -127,6 +130,7 @@ static blk_status_t rnbd_clt_status(int err)
 	}
 }
 
+/* It goes back if there is no path, or no room to send it over another one. */
 static void rnbd_clt_complete_rq(struct request *rq)
 {
 	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
@@ -136,6 +140,11 @@ static void rnbd_clt_complete_rq(struct request *rq)
 	if (unlikely(iu->err == -ECONNABORTED) &&
 	    rnbd_clt_dev_holds(rq->q->queuedata)) {
 		blk_mq_requeue_request(rq, true);
+		return;
+	}
+	if (unlikely(iu->err == -ENOBUFS)) {
+		blk_mq_requeue_request(rq, false);
+		blk_mq_delay_kick_requeue_list(rq->q, RNBD_CLT_REQUEUE_MS);
 		return;
 	}
 	blk_mq_end_request(rq, rnbd_clt_status(iu->err));

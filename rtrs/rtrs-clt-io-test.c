@@ -193,6 +193,7 @@ static const struct answer_case answer_cases[] = {
 	{ "EIO",		1, RTRS_IMM_IO_RSP, 2, -EIO, 0, -EIO },
 	{ "ENOTCONN",		1, RTRS_IMM_IO_RSP, 2, -ENOTCONN, 0, -ENOTCONN },
 	{ "the largest errno",	1, RTRS_IMM_IO_RSP, 2, -511, 0, -511 },
+	{ "ENOBUFS is ours", 1, RTRS_IMM_IO_RSP, 2, -ENOBUFS, 0, -EIO },
 	{ "ECONNABORTED is ours", 1, RTRS_IMM_IO_RSP, 2, -ECONNABORTED, 0, -EIO },
 	{ "another chunk",	1, RTRS_IMM_IO_RSP, 1, 0, 0, 1 },
 	{ "the last chunk",	1, RTRS_IMM_IO_RSP, 3, 0, 0, 1 },
@@ -698,6 +699,42 @@ static struct rtrs_clt_path *io_test_select(struct rtrs_clt_sess *sess,
 
 static const struct rtrs_clt_policy io_test_policy = { .select = io_test_select };
 
+static int io_test_map_mr_sg(struct ib_mr *mr, struct scatterlist *sg, int nents,
+			     unsigned int *offset)
+{
+	return -ENOMEM;
+}
+
+static void request_that_finds_no_room_goes_back(struct kunit *test)
+{
+	struct io_fixture *f = test->priv;
+	struct ib_mr mr = { .device = &f->dev };
+	struct rtrs_clt_io *io = &f->io[0];
+	struct scatterlist sg;
+
+	io_test_need_virt_dma(test);
+	f->dev.ops.map_mr_sg = io_test_map_mr_sg;
+	f->sess.policy = &io_test_policy;
+	sg_init_one(&sg, f, SZ_512);
+	io->con = &f->con[1];
+	io->mr = &mr;
+	io->req = (struct rtrs_clt_req) {
+		.dir		= DMA_FROM_DEVICE,
+		.sg		= &sg,
+		.sg_cnt		= 1,
+		.data_len	= SZ_512,
+		.done		= io_test_done,
+		.priv		= f,
+	};
+	atomic_set(&io->state, RTRS_CLT_IO_BUSY | RTRS_CLT_IO_RSP | RTRS_CLT_IO_ANS);
+	atomic_inc(&io->con->c.inflight);
+	rtrs_clt_io_requeue(io);
+	KUNIT_EXPECT_EQ(test, f->done, 1U);
+	KUNIT_EXPECT_EQ(test, f->err, -ENOBUFS);
+	KUNIT_EXPECT_EQ(test, atomic_read(&io->state), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&io->con->c.inflight), 0);
+}
+
 struct select_case {
 	const char	*name;
 	unsigned int	nr_up;
@@ -783,6 +820,7 @@ static struct kunit_case rtrs_clt_io_cases[] = {
 	KUNIT_CASE(chain_is_posted_before_an_invalidation),
 	KUNIT_CASE_PARAM(path_is_looked_for_while_there_is_one, select_gen_params),
 	KUNIT_CASE_PARAM(request_has_to_fit_and_needs_a_path, request_gen_params),
+	KUNIT_CASE(request_that_finds_no_room_goes_back),
 	{}
 };
 

@@ -21,14 +21,10 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/delay.h>
 #include <linux/mm.h>
 
 #include "rtrs-clt.h"
 #include "rtrs-clt-trace.h"
-
-/* How long a failed path's requests wait to be mapped for another, in all. */
-#define RTRS_CLT_REMAP_SEC	30
 
 /* Completions that a poller handles at a time, in an RCU section. */
 #define RTRS_CLT_POLL_BUDGET	64
@@ -238,12 +234,12 @@ static void rtrs_clt_count_answer(const struct rtrs_clt_io *io)
 	atomic64_inc(&per_cpu_ptr(stats, io->cpu)->migrated_from);
 }
 
-/* That there is no path is for nobody but us to say. */
+/* That there is no path, or no room on it, is for nobody but us to say. */
 static int rtrs_clt_rsp_err(u32 payload)
 {
 	int err = rtrs_io_rsp_err(payload);
 
-	return err == -ECONNABORTED ? -EIO : err;
+	return err == -ECONNABORTED || err == -ENOBUFS ? -EIO : err;
 }
 
 static void rtrs_clt_answered(struct rtrs_clt_con *con, u32 payload, bool roll)
@@ -820,31 +816,25 @@ static int rtrs_clt_fail_over(struct rtrs_clt_sess *sess,
 }
 
 /*
- * Send a request of a drained path again, or fail it if there is no other path.
- * Its data could be mapped before, so it can be again, by and by; but not all who wait
- * for this path to be down wait for ever.
+ * Send a request of a drained path again, or fail it if there is no other path. Where
+ * its data cannot be mapped now, its user may try again: here everybody else waits.
  */
 static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
 {
-	struct rtrs_clt_path *path = io->con->path;
-	unsigned long end = path->down_since + RTRS_CLT_REMAP_SEC * HZ;
+	struct rtrs_clt_sess *sess = io->con->path->sess;
 	struct rtrs_clt_req req = io->req;
 	int err;
 
 	req.more = false;
 
-	trace_rtrs_clt_fail_over(path, req.chunk, &req);
+	trace_rtrs_clt_fail_over(io->con->path, req.chunk, &req);
 	rtrs_clt_io_unmap(io);
 	atomic_dec(&io->con->c.inflight);
 	atomic_set_release(&io->state, 0);
 
-	err = rtrs_clt_fail_over(path->sess, &req);
-	while (err == -ENOMEM && time_before(jiffies, end)) {
-		msleep(20);
-		err = rtrs_clt_fail_over(path->sess, &req);
-	}
+	err = rtrs_clt_fail_over(sess, &req);
 	if (err)
-		req.done(req.priv, err);
+		req.done(req.priv, err == -ENOMEM ? -ENOBUFS : err);
 }
 
 /**
@@ -852,7 +842,7 @@ static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
  * @path: the path, drained
  *
  * Those that were answered are done; the others go to another connected path,
- * or fail with -ECONNABORTED if there is none.
+ * or fail with -ECONNABORTED if there is none, or -ENOBUFS.
  *
  * Context: process.
  */

@@ -287,6 +287,15 @@ static int rtrs_clt_path_set_up(struct rtrs_clt_path *path)
 	return 0;
 }
 
+static void rtrs_clt_path_live(struct rtrs_clt_path *path)
+{
+	path->attempts = 0;
+	path->question = 0;
+	path->ask_after = 0;
+	rtrs_hb_start(&path->hb);
+	rtrs_clt_move_locked(path, RTRS_CLT_CONNECTED);
+}
+
 static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
 				  unsigned int asked, enum rtrs_clt_up *up)
 {
@@ -295,13 +304,12 @@ static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
 
 	spin_lock_irqsave(&path->state_lock, flags);
 	err = path->connect_err;
-	if (!err)
+	if (!err) {
+		spin_lock(&path->sess->up_lock);
 		*up = rtrs_clt_sess_path_up(path, asked);
-	if (!err && *up == RTRS_CLT_UP) {
-		path->attempts = 0;
-		path->question = 0;
-		rtrs_hb_start(&path->hb);
-		rtrs_clt_move_locked(path, RTRS_CLT_CONNECTED);
+		if (*up == RTRS_CLT_UP)
+			rtrs_clt_path_live(path);
+		spin_unlock(&path->sess->up_lock);
 	}
 	spin_unlock_irqrestore(&path->state_lock, flags);
 	return err;
@@ -311,15 +319,14 @@ static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
  * The server may not have the session any more that those lead to which are up. Are
  * they? If not, they are given up. Returns whether one is.
  */
-static bool rtrs_clt_path_ask(struct rtrs_clt_path *path, unsigned int *asked)
+static bool rtrs_clt_path_ask_others(struct rtrs_clt_path *path,
+				     unsigned int *asked)
 {
-	struct rtrs_clt_sess *sess = path->sess;
-
-	/* nor is it of interest any more if the path has failed meanwhile */
-	if (rtrs_clt_sess_ask(path, asked) || READ_ONCE(path->connect_err))
+	if (rtrs_clt_sess_ask(path, asked))
 		return true;
-	if (rtrs_clt_sess_drop_silent(sess))
-		dev_warn(&sess->dev, "path %s: the server has lost the session, and no other path answers\n",
+	/* nor is it of interest any more if the path has failed meanwhile */
+	if (!READ_ONCE(path->connect_err) && rtrs_clt_sess_drop_silent(path))
+		dev_warn(&path->sess->dev, "path %s: the server has lost the session, and no other path answers\n",
 			 kobject_name(&path->kobj));
 	return false;
 }
@@ -340,7 +347,7 @@ static int rtrs_clt_path_go_live(struct rtrs_clt_path *path)
 		if (err || up == RTRS_CLT_UP)
 			return err;
 		if (up == RTRS_CLT_UP_UNSURE)
-			rtrs_clt_path_ask(path, &asked);
+			rtrs_clt_path_ask_others(path, &asked);
 		else if (up == RTRS_CLT_UP_STALE)
 			rtrs_clt_sess_drop_stale(path);
 		rtrs_clt_sess_link_changed(path->sess);
@@ -425,8 +432,7 @@ static void rtrs_clt_path_teardown(struct work_struct *work)
 
 	dev_info(&path->sess->dev, "path %s disconnected\n",
 		 kobject_name(&path->kobj));
-	/* if it cannot be told yet, another one is not drained, and will */
-	rtrs_clt_sess_tell_link(path->sess);
+	rtrs_clt_sess_link_gone(path->sess);
 	rtrs_clt_path_torn(path);
 }
 
@@ -466,10 +472,11 @@ static void rtrs_clt_path_unknown(struct rtrs_clt_path *path)
 	wanted = path->wanted;
 	spin_unlock_irq(&path->state_lock);
 	if (!wanted || !rtrs_clt_connected(path->sess) ||
-	    time_before(jiffies, path->ask_after))
+	    (path->ask_after && time_before(jiffies, path->ask_after)))
 		return;
-	if (rtrs_clt_path_ask(path, &asked)) {
-		path->ask_after = jiffies + RTRS_CLT_BELIEVE_SEC * HZ;
+	if (rtrs_clt_path_ask_others(path, &asked)) {
+		WRITE_ONCE(path->ask_after,
+			   (jiffies + RTRS_CLT_BELIEVE_SEC * HZ) ?: 1);
 		return;
 	}
 	spin_lock_irq(&path->state_lock);
@@ -601,7 +608,6 @@ struct rtrs_clt_path *rtrs_clt_path_alloc(struct rtrs_clt_sess *sess,
 	INIT_WORK(&path->teardown, rtrs_clt_path_teardown);
 	INIT_DELAYED_WORK(&path->reconnect, rtrs_clt_reconnect_work);
 	path->wanted = true;
-	path->ask_after = jiffies;
 	rtrs_hb_init(&path->hb, rtrs_clt_hb_dead);
 	rtrs_hb_tune(&path->hb, sess->hb_interval_ms, sess->hb_missed_max);
 	kobject_init(&path->kobj, &rtrs_clt_path_ktype);

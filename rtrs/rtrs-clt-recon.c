@@ -14,9 +14,8 @@
  * only for a path that is wanted and down (rtrs_clt_path_retry(),
  * rtrs_clt_path_kick()); so whoever takes path->wanted away, and then cancels it,
  * is done with it (rtrs_clt_path_disconnect()). Nor is it queued before the work
- * that took the path down has said all it has to say of the session
- * (path->tearing): if the path came up and failed once more, that would wait for
- * itself.
+ * that took the path down is done (path->tearing), so that what that says of the
+ * path and the session comes before what the next attempt does.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -194,6 +193,7 @@ static void rtrs_clt_path_want(struct rtrs_clt_path *path)
 	path->wanted = !path->removed && !path->sess->stopped;
 	path->unfit = false;
 	path->attempts = 0;
+	path->ask_after = 0;
 	path->down_since = jiffies;
 	spin_unlock_irqrestore(&path->state_lock, flags);
 }

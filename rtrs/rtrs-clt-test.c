@@ -243,6 +243,16 @@ static void geometry_is_the_servers_or_the_devices(struct kunit *test)
 
 /* ---------------------------------------------------------------- up ------- */
 
+static enum rtrs_clt_up sess_test_path_up(struct sess_fixture *f, unsigned int asked)
+{
+	enum rtrs_clt_up up;
+
+	spin_lock_irq(&f->sess.up_lock);
+	up = rtrs_clt_sess_path_up(&f->path, asked);
+	spin_unlock_irq(&f->sess.up_lock);
+	return up;
+}
+
 struct up_case {
 	const char		*name;
 	unsigned int		nr_up;
@@ -288,8 +298,7 @@ static void up_is_a_path_to_the_server_that_is_known(struct kunit *test)
 	f->sess.boot_id.b[0] = c->known;
 	f->path.rsp.boot_id.b[0] = c->boot;
 	f->path.rsp.features = c->says_boot ? RTRS_FEAT_BOOT_ID : 0;
-	KUNIT_EXPECT_EQ(test, rtrs_clt_sess_path_up(&f->path, 5 - c->unasked),
-			c->up);
+	KUNIT_EXPECT_EQ(test, sess_test_path_up(f, 5 - c->unasked), c->up);
 	KUNIT_EXPECT_EQ(test, f->sess.nr_up, c->nr_up + up);
 	KUNIT_EXPECT_EQ(test, f->sess.ups, 5U + up);
 	KUNIT_EXPECT_EQ(test, f->sess.boot_id.b[0],
@@ -339,7 +348,7 @@ static void doubt_is_there_until_all_are_up(struct kunit *test)
 	if (c->fails)
 		rtrs_clt_sess_path_failed(&f->path);
 	else
-		rtrs_clt_sess_path_up(&f->path, f->sess.ups);
+		sess_test_path_up(f, f->sess.ups);
 	KUNIT_EXPECT_FALSE(test, f->path.creates);
 	KUNIT_EXPECT_EQ(test, f->sess.nr_creating, c->others);
 	KUNIT_EXPECT_EQ(test, f->sess.doubt, c->doubt);

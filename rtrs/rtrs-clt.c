@@ -34,7 +34,8 @@
 /*
  * Takes down paths that failed. It must make progress while memory is
  * reclaimed: failing over is how dirty pages get out. So nothing there waits for
- * another path of it, nor for a server longer than RTRS_CLT_PART_MS.
+ * another path, nor for a server longer than it is given to part; and for the user
+ * only to hear of what came before.
  */
 struct workqueue_struct *rtrs_clt_down_wq;
 
@@ -182,7 +183,8 @@ static bool rtrs_clt_sess_same_boot(const struct rtrs_clt_path *path)
  *
  * Only if no path is up, or the server could have two of them one after the other, and
  * the client not know. While such a path is on its way that is in doubt, and stays so if
- * it fails, since the server may have seen it, until another has come up.
+ * it fails, since the server may have seen it, until another has come up. By then what
+ * it sent has been seen, or is lost.
  *
  * Context: process.
  */
@@ -234,7 +236,8 @@ static void rtrs_clt_sess_count_up(struct rtrs_clt_path *path)
 
 /**
  * rtrs_clt_sess_path_up() - may a path become connected now?
- * @path: the path; the caller holds its state_lock
+ * @path: the path; the caller holds its state_lock, and the session's up_lock until its
+ *	state says the same
  * @asked: what rtrs_clt_sess_ask() has set, or 0
  *
  * Context: any.
@@ -248,31 +251,16 @@ enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path,
 				       unsigned int asked)
 {
 	struct rtrs_clt_sess *sess = path->sess;
-	enum rtrs_clt_up up = RTRS_CLT_UP;
-	unsigned long flags;
 
-	spin_lock_irqsave(&sess->up_lock, flags);
+	lockdep_assert_held(&sess->up_lock);
 	if (sess->lost)
-		up = RTRS_CLT_UP_LOST;
-	else if (sess->nr_up && !rtrs_clt_sess_same_boot(path))
-		up = RTRS_CLT_UP_STALE;
-	else if (sess->nr_up && sess->doubt && sess->ups != asked)
-		up = RTRS_CLT_UP_UNSURE;
-	if (up == RTRS_CLT_UP)
-		rtrs_clt_sess_count_up(path);
-	spin_unlock_irqrestore(&sess->up_lock, flags);
-	return up;
-}
-
-/* All paths that are up have a heartbeat sent. */
-static void rtrs_clt_sess_ask_all(struct rtrs_clt_sess *sess)
-{
-	struct rtrs_clt_path *path;
-
-	guard(rcu)();
-	list_for_each_entry_rcu(path, &sess->paths, entry)
-		if (rtrs_clt_path_connected(path))
-			WRITE_ONCE(path->question, rtrs_hb_ask(&path->hb));
+		return RTRS_CLT_UP_LOST;
+	if (sess->nr_up && !rtrs_clt_sess_same_boot(path))
+		return RTRS_CLT_UP_STALE;
+	if (sess->nr_up && sess->doubt && sess->ups != asked)
+		return RTRS_CLT_UP_UNSURE;
+	rtrs_clt_sess_count_up(path);
+	return RTRS_CLT_UP;
 }
 
 /* Is there a path that is up, was asked, and has answered, or has not? */
@@ -286,6 +274,25 @@ static bool rtrs_clt_path_asked(struct rtrs_clt_path *path, bool answered)
 	return question && rtrs_hb_answered(&path->hb, question) == answered;
 }
 
+/* Silent from the first question on that it has not answered. */
+static void rtrs_clt_path_ask(struct rtrs_clt_path *path)
+{
+	if (!rtrs_clt_path_asked(path, false))
+		WRITE_ONCE(path->silent_since, jiffies);
+	WRITE_ONCE(path->question, rtrs_hb_ask(&path->hb));
+}
+
+/* All paths that are up have a heartbeat sent. */
+static void rtrs_clt_sess_ask_all(struct rtrs_clt_sess *sess)
+{
+	struct rtrs_clt_path *path;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		if (rtrs_clt_path_connected(path))
+			rtrs_clt_path_ask(path);
+}
+
 static bool rtrs_clt_sess_answered(struct rtrs_clt_sess *sess)
 {
 	struct rtrs_clt_path *path;
@@ -295,6 +302,13 @@ static bool rtrs_clt_sess_answered(struct rtrs_clt_sess *sess)
 		if (rtrs_clt_path_asked(path, true))
 			return true;
 	return false;
+}
+
+/* At first there is no other path to go on with, so be patient. */
+static unsigned long rtrs_clt_ask_time(const struct rtrs_clt_path *path)
+{
+	return msecs_to_jiffies(READ_ONCE(path->sess->opened) ? RTRS_CLT_ASK_MS :
+							       path->answer_ms);
 }
 
 /**
@@ -319,9 +333,6 @@ static bool rtrs_clt_sess_answered(struct rtrs_clt_sess *sess)
 bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked)
 {
 	struct rtrs_clt_sess *sess = path->sess;
-	/* at first there is no other path to go on with, so be patient */
-	unsigned int ms = READ_ONCE(sess->opened) ? RTRS_CLT_ASK_MS :
-						    path->answer_ms;
 
 	spin_lock_irq(&sess->up_lock);
 	*asked = sess->ups;
@@ -331,27 +342,30 @@ bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked)
 			   rtrs_clt_sess_answered(sess) ||
 			   !rtrs_clt_connected(sess) ||
 			   READ_ONCE(path->connect_err),
-			   msecs_to_jiffies(ms));
+			   rtrs_clt_ask_time(path));
 	return rtrs_clt_sess_answered(sess);
 }
 
 /**
  * rtrs_clt_sess_drop_silent() - give up the paths that do not answer
- * @sess: the session, after rtrs_clt_sess_ask()
+ * @asker: who has asked them, rtrs_clt_sess_ask()
  *
- * One that has come up meanwhile was not asked, and stays.
+ * One that has come up meanwhile was not asked, or by another one and not long ago, and
+ * stays.
  *
- * Context: any.
+ * Context: process; the caller holds the path's life.
  * Return: true if there was one.
  */
-bool rtrs_clt_sess_drop_silent(struct rtrs_clt_sess *sess)
+bool rtrs_clt_sess_drop_silent(const struct rtrs_clt_path *asker)
 {
+	unsigned long begin = jiffies - rtrs_clt_ask_time(asker);
 	struct rtrs_clt_path *path;
 	bool dropped = false;
 
 	guard(rcu)();
-	list_for_each_entry_rcu(path, &sess->paths, entry)
-		if (rtrs_clt_path_asked(path, false))
+	list_for_each_entry_rcu(path, &asker->sess->paths, entry)
+		if (rtrs_clt_path_asked(path, false) &&
+		    time_before_eq(READ_ONCE(path->silent_since), begin))
 			dropped |= rtrs_clt_path_error(path);
 	return dropped;
 }
@@ -448,13 +462,20 @@ static bool rtrs_clt_sess_tell_lost(struct rtrs_clt_sess *sess)
 }
 
 /**
- * rtrs_clt_sess_tell_link() - a path has come or gone: does the user care?
- * @sess: the session
+ * rtrs_clt_sess_link_gone() - a path is down: is it the last one?
+ * @sess: its session
  *
- * Context: process; sleeps, but waits for no path. No lock is held but a path's life.
- * Return: false if paths have to be drained first; the last of them has to look again.
+ * If others have to be drained first, the last of them tells the user.
+ *
+ * Context: process; sleeps, but waits for no path, nor for the answer of a server.
  */
-bool rtrs_clt_sess_tell_link(struct rtrs_clt_sess *sess)
+void rtrs_clt_sess_link_gone(struct rtrs_clt_sess *sess)
+{
+	guard(mutex)(&sess->link_lock);
+	rtrs_clt_sess_tell_lost(sess);
+}
+
+static bool rtrs_clt_sess_tell_link(struct rtrs_clt_sess *sess)
 {
 	guard(mutex)(&sess->link_lock);
 	if (!rtrs_clt_sess_tell_lost(sess))
@@ -465,7 +486,7 @@ bool rtrs_clt_sess_tell_link(struct rtrs_clt_sess *sess)
 }
 
 /**
- * rtrs_clt_sess_link_changed() - the same, however long it takes
+ * rtrs_clt_sess_link_changed() - a path has come, or would: does the user care?
  * @sess: the session
  *
  * Context: process, sleeps until paths that are being taken down are drained; no lock

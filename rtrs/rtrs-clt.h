@@ -277,6 +277,7 @@ struct rtrs_clt_block {
  * @hb: heartbeat, from connected to drained
  * @question: number of the last heartbeat whose answer somebody waits for, who has
  *	asked under RCU while the path was connected; 0 if nobody has
+ * @silent_since: jiffies of the first one that it has not answered
  * @entry: in the session's list; RCU
  * @pd: protection domain of the path alone: no other path's peer can use a key
  *	of its regions
@@ -307,7 +308,7 @@ struct rtrs_clt_block {
  * @reconnects: attempts in all, those that succeeded and those that failed
  * @removed: it is on its way out
  * @ask_after: jiffies from which on others are asked again whether they are there, if
- *	the server refuses this one because it does not know the session; under @life
+ *	the server refuses this one because it does not know the session; 0 for at once
  * @reconnect: tries to connect it again
  * @addr: its ends; the source is filled in by the first connect
  * @uuid: for life
@@ -340,6 +341,7 @@ struct rtrs_clt_path {
 	struct rtrs_clt_latency __percpu *latency;
 	struct rtrs_hb			hb;
 	u32				question;
+	unsigned long			silent_since;
 	struct list_head		entry;
 
 	struct ib_pd			*pd;
@@ -539,9 +541,9 @@ enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path,
 bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked);
 void rtrs_clt_sess_path_drained(struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_path_down(struct rtrs_clt_sess *sess);
-bool rtrs_clt_sess_drop_silent(struct rtrs_clt_sess *sess);
+bool rtrs_clt_sess_drop_silent(const struct rtrs_clt_path *asker);
 void rtrs_clt_sess_drop_stale(const struct rtrs_clt_path *path);
-bool rtrs_clt_sess_tell_link(struct rtrs_clt_sess *sess);
+void rtrs_clt_sess_link_gone(struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess);
 int rtrs_clt_sess_add_path(struct rtrs_clt_sess *sess,
 			   const struct rtrs_path_addr *addr);
