@@ -109,7 +109,7 @@ static void rnbd_adm_free(struct rnbd_adm_iu *iu)
 	kfree(iu);
 }
 
-static void rnbd_adm_done(void *priv, int err);
+static void rnbd_adm_done(void *priv, int err, struct io_comp_batch *iob);
 
 /*
  * Once the session has been lost, what a device was called before may be the name
@@ -162,7 +162,7 @@ static void rnbd_adm_late(struct rnbd_adm_iu *iu)
 	rnbd_adm_free(iu);
 }
 
-static void rnbd_adm_done(void *priv, int err)
+static void rnbd_adm_done(void *priv, int err, struct io_comp_batch *iob)
 {
 	struct rnbd_adm_iu *iu = priv;
 

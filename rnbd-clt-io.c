@@ -95,20 +95,6 @@ static void rnbd_clt_note_write(struct request *rq)
 		WRITE_ONCE(dev->unflushed, true);
 }
 
-static void rnbd_clt_io_done(void *priv, int err)
-{
-	struct request *rq = priv;
-	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
-
-	trace_rnbd_clt_complete(rq, err);
-	if (req_op(rq) == REQ_OP_FLUSH)
-		rnbd_clt_flush_end(rq->q->queuedata, iu, err);
-	else if (!err && op_is_write(req_op(rq)))
-		rnbd_clt_note_write(rq);
-	iu->err = err;
-	blk_mq_complete_request(rq);
-}
-
 /*
  * What the server's block layer says is passed on, but for what it says about
  * the resources of its own machine or to stacked drivers above it: here, those
@@ -148,6 +134,23 @@ static void rnbd_clt_complete_rq(struct request *rq)
 		return;
 	}
 	blk_mq_end_request(rq, rnbd_clt_status(iu->err));
+}
+
+static void rnbd_clt_io_done(void *priv, int err, struct io_comp_batch *iob)
+{
+	struct request *rq = priv;
+	struct rnbd_iu *iu = blk_mq_rq_to_pdu(rq);
+
+	trace_rnbd_clt_complete(rq, err);
+	if (req_op(rq) == REQ_OP_FLUSH)
+		rnbd_clt_flush_end(rq->q->queuedata, iu, err);
+	else if (!err && op_is_write(req_op(rq)))
+		rnbd_clt_note_write(rq);
+	iu->err = err;
+	if (blk_mq_complete_request_remote(rq) ||
+	    blk_mq_add_to_batch(rq, iob, err, blk_mq_end_request_batch))
+		return;
+	rnbd_clt_complete_rq(rq);
 }
 
 /* FUA stands for PREFLUSH with servers that do not know that yet. */
@@ -276,7 +279,7 @@ static enum blk_eh_timer_return rnbd_clt_timeout(struct request *rq)
 
 	/* the answer may be there, and nobody have looked */
 	if (rq->mq_hctx->type == HCTX_TYPE_POLL)
-		rtrs_clt_poll(dev->rtrs, rq->mq_hctx->queue_num);
+		rtrs_clt_poll(dev->rtrs, rq->mq_hctx->queue_num, NULL);
 	if (blk_mq_request_completed(rq))
 		return BLK_EH_DONE;
 	if (READ_ONCE(dev->timeout_sec)) {
@@ -304,7 +307,7 @@ static int rnbd_clt_poll(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *iob)
 {
 	struct rnbd_clt_dev *dev = hctx->queue->queuedata;
 
-	return rtrs_clt_poll(dev->rtrs, hctx->queue_num);
+	return rtrs_clt_poll(dev->rtrs, hctx->queue_num, iob);
 }
 
 static int rnbd_clt_init_request(struct blk_mq_tag_set *set,

@@ -32,6 +32,7 @@ struct io_fixture {
 	unsigned int		recvs;
 	unsigned int		done;
 	int			err;
+	struct io_comp_batch	*iob;
 	unsigned int		events;
 	u32			event;
 	unsigned int		selects;	/* until a path is there */
@@ -68,12 +69,13 @@ static void io_test_event(void *priv, u32 payload)
 
 static const struct rtrs_clt_ops io_test_ops = { .event = io_test_event };
 
-static void io_test_done(void *priv, int err)
+static void io_test_done(void *priv, int err, struct io_comp_batch *iob)
 {
 	struct io_fixture *f = priv;
 
 	f->done++;
 	f->err = err;
+	f->iob = iob;
 }
 
 static void io_test_dead(struct rtrs_hb *hb)
@@ -124,6 +126,7 @@ static int io_test_init(struct kunit *test)
 		f->cons[i] = &f->con[i];
 		f->con[i].path = &f->path;
 		f->con[i].c.qp = &f->qp;
+		f->con[i].c.cq = &f->cq[i];
 		f->con[i].c.cid = i;
 		spin_lock_init(&f->con[i].sq_lock);
 		f->cq[i].cq_context = &f->con[i].c;
@@ -477,6 +480,54 @@ static void request_is_done_after_its_last_step(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&f->io[0].state), 0);
 }
 
+/* --------------------------------------------------------------- batches --- */
+
+/* Where a request is done that is the last of so many. */
+struct batch_case {
+	const char		*name;
+	enum ib_poll_context	poll_ctx;
+	bool			poller;		/* that wants a batch */
+	int			inflight;
+	int			step;
+	bool			batch;
+};
+
+static const struct batch_case batch_cases[] = {
+	{ "alone",		IB_POLL_SOFTIRQ, false, 1, RTRS_CLT_IO_ANS, false },
+	{ "of a few",		IB_POLL_SOFTIRQ, false, RTRS_CLT_BATCH_MIN,
+	  RTRS_CLT_IO_ANS, false },
+	{ "of many",		IB_POLL_SOFTIRQ, false, RTRS_CLT_BATCH_MIN + 1,
+	  RTRS_CLT_IO_ANS, true },
+	{ "of many, sent",	IB_POLL_SOFTIRQ, false, 100, RTRS_CLT_IO_SENT, true },
+	{ "of many, posted",	IB_POLL_SOFTIRQ, false, 100, RTRS_CLT_IO_POST, false },
+	{ "polled, alone",	IB_POLL_DIRECT, true, 1, RTRS_CLT_IO_ANS, true },
+	{ "polled, of many",	IB_POLL_DIRECT, true, 100, RTRS_CLT_IO_ANS, true },
+	{ "polled, posted",	IB_POLL_DIRECT, true, 100, RTRS_CLT_IO_POST, false },
+	{ "polled, no batch",	IB_POLL_DIRECT, false, 100, RTRS_CLT_IO_ANS, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(batch, batch_cases, name);
+
+static void batch_is_for_many_or_the_pollers(struct kunit *test)
+{
+	const struct batch_case *c = test->param_value;
+	struct io_fixture *f = test->priv;
+	struct io_comp_batch *own, iob = { };
+
+	f->cq[1].poll_ctx = c->poll_ctx;
+	f->con[1].poll_batch = c->poller ? &iob : NULL;
+	f->io[0].con = &f->con[1];
+	atomic_set(&f->con[1].c.inflight, c->inflight);
+	atomic_set(&f->io[0].state, RTRS_CLT_IO_BUSY | c->step);
+	preempt_disable();
+	own = &this_cpu_ptr(&rtrs_clt_batches)->iob;
+	rtrs_clt_io_step(&f->io[0], c->step);
+	preempt_enable();
+	KUNIT_EXPECT_EQ(test, f->done, 1U);
+	KUNIT_EXPECT_PTR_EQ(test, f->iob,
+			    !c->batch ? NULL : c->poller ? &iob : own);
+}
+
 /* --------------------------------------------- sends that nobody waits for -- */
 
 /* A request without data, on cid 1. */
@@ -821,6 +872,7 @@ static struct kunit_case rtrs_clt_io_cases[] = {
 	KUNIT_CASE_PARAM(path_is_looked_for_while_there_is_one, select_gen_params),
 	KUNIT_CASE_PARAM(request_has_to_fit_and_needs_a_path, request_gen_params),
 	KUNIT_CASE(request_that_finds_no_room_goes_back),
+	KUNIT_CASE_PARAM(batch_is_for_many_or_the_pollers, batch_gen_params),
 	{}
 };
 

@@ -21,10 +21,14 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/blkdev.h>
 #include <linux/mm.h>
 
 #include "rtrs-clt.h"
 #include "rtrs-clt-trace.h"
+
+/* With fewer others under way to gather completed requests costs more than it saves. */
+#define RTRS_CLT_BATCH_MIN	8
 
 /* Completions that a poller handles at a time, in an RCU section. */
 #define RTRS_CLT_POLL_BUDGET	64
@@ -66,18 +70,97 @@ static void rtrs_clt_io_unmap(struct rtrs_clt_io *io)
 	io->mapped = false;
 }
 
-/* The chunk may be used again as soon as the state is 0 and done() is called. */
-static void rtrs_clt_io_end(struct rtrs_clt_io *io, int err)
+/**
+ * struct rtrs_clt_batch - requests that are done, of all sessions, on one CPU
+ * @iob: them, as their user has put them together
+ * @work: hands them over, in a softirq, when all has been looked at that there is
+ *
+ * Belongs to the softirqs of its CPU, of which one runs at a time.
+ */
+struct rtrs_clt_batch {
+	struct io_comp_batch	iob;
+	struct work_struct	work;
+};
+
+static DEFINE_PER_CPU(struct rtrs_clt_batch, rtrs_clt_batches);
+
+static void rtrs_clt_batch_work(struct work_struct *work)
 {
-	void (*done)(void *priv, int err) = io->req.done;
+	struct rtrs_clt_batch *batch = container_of(work, struct rtrs_clt_batch,
+						    work);
+	struct io_comp_batch iob = batch->iob;
+
+	batch->iob = (struct io_comp_batch) { };
+	iob.complete(&iob);
+}
+
+/**
+ * rtrs_clt_batches_init() - prepare to gather requests that are done
+ *
+ * Context: process, before there is any.
+ */
+void rtrs_clt_batches_init(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		INIT_WORK(&per_cpu(rtrs_clt_batches, cpu).work,
+			  rtrs_clt_batch_work);
+}
+
+/**
+ * rtrs_clt_batches_exit() - wait until nobody gathers any more
+ *
+ * Context: process, sleeps. There is no session, so nothing is gathered; but what
+ * handed over the last of it may not have returned.
+ */
+void rtrs_clt_batches_exit(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		flush_work(&per_cpu(rtrs_clt_batches, cpu).work);
+}
+
+/* On a polled connection the batch is the poller's, if it has one. */
+static struct io_comp_batch *rtrs_clt_iob(const struct rtrs_clt_con *con)
+{
+	if (con->c.cq->poll_ctx == IB_POLL_DIRECT)
+		return con->poll_batch;
+	if (atomic_read(&con->c.inflight) < RTRS_CLT_BATCH_MIN)
+		return NULL;
+	return &this_cpu_ptr(&rtrs_clt_batches)->iob;
+}
+
+/* The first of a batch has it handed over. */
+static void rtrs_clt_batched(const struct rtrs_clt_con *con)
+{
+	if (con->c.cq->poll_ctx != IB_POLL_DIRECT)
+		queue_work(system_bh_wq, &this_cpu_ptr(&rtrs_clt_batches)->work);
+}
+
+/*
+ * The chunk may be used again as soon as the state is 0 and done() is called. Only the
+ * handler of a completion can have it done in a batch.
+ */
+static void rtrs_clt_io_end(struct rtrs_clt_io *io, int err, bool in_handler)
+{
+	void (*done)(void *priv, int err, struct io_comp_batch *iob) = io->req.done;
+	const struct rtrs_clt_con *con = io->con;
 	void *priv = io->req.priv;
+	struct io_comp_batch *iob;
+	bool first;
 
 	if (io->copied && !err && io->req.dir == DMA_FROM_DEVICE)
 		rtrs_clt_io_take_data(io);
 	rtrs_clt_io_unmap(io);
 	atomic_dec(&io->con->c.inflight);
 	atomic_set_release(&io->state, 0);
-	done(priv, err);
+	iob = in_handler ? rtrs_clt_iob(con) : NULL;
+	first = iob && !iob->complete;
+	done(priv, err, iob);
+	if (first && iob->complete)
+		rtrs_clt_batched(con);
 }
 
 /* The last of @n work requests that are about to be posted is signalled. */
@@ -108,7 +191,7 @@ static void rtrs_clt_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 		return;
 	}
 	rtrs_clt_sq_over(io);
-	rtrs_clt_io_end(io, io->err);
+	rtrs_clt_io_end(io, io->err, true);
 }
 
 /*
@@ -182,7 +265,7 @@ static void rtrs_clt_io_step(struct rtrs_clt_io *io, int bit)
 	if (io->mr_used)
 		rtrs_clt_io_invalidate(io);
 	else
-		rtrs_clt_io_end(io, io->err);
+		rtrs_clt_io_end(io, io->err, bit != RTRS_CLT_IO_POST);
 }
 
 static void rtrs_clt_send_done(struct ib_cq *cq, struct ib_wc *wc)
@@ -769,7 +852,8 @@ void rtrs_clt_expire(struct rtrs_clt_sess *sess, u16 chunk, bool give_up)
 }
 EXPORT_SYMBOL_GPL(rtrs_clt_expire);
 
-static int rtrs_clt_con_poll(struct rtrs_clt_con *con)
+static int rtrs_clt_con_poll(struct rtrs_clt_con *con,
+			     struct io_comp_batch *iob)
 {
 	int n;
 
@@ -777,12 +861,15 @@ static int rtrs_clt_con_poll(struct rtrs_clt_con *con)
 	if (!spin_trylock(&con->poll_lock))
 		return 0;
 	/* a server that sends more and more does not keep us here */
+	con->poll_batch = iob;
 	n = ib_process_cq_direct(con->c.cq, RTRS_CLT_POLL_BUDGET);
+	con->poll_batch = NULL;
 	spin_unlock(&con->poll_lock);
 	return n;
 }
 
-int rtrs_clt_poll(struct rtrs_clt_sess *sess, unsigned int queue)
+int rtrs_clt_poll(struct rtrs_clt_sess *sess, unsigned int queue,
+		  struct io_comp_batch *iob)
 {
 	unsigned int cid = rtrs_clt_cid(sess, queue);
 	struct rtrs_clt_path *path;
@@ -792,7 +879,7 @@ int rtrs_clt_poll(struct rtrs_clt_sess *sess, unsigned int queue)
 	guard(rcu)();
 	list_for_each_entry_rcu(path, &sess->paths, entry)
 		if (rtrs_clt_path_connected(path))
-			found += rtrs_clt_con_poll(path->cons[cid]);
+			found += rtrs_clt_con_poll(path->cons[cid], iob);
 	return found;
 }
 EXPORT_SYMBOL_GPL(rtrs_clt_poll);
@@ -834,7 +921,7 @@ static void rtrs_clt_io_requeue(struct rtrs_clt_io *io)
 
 	err = rtrs_clt_fail_over(sess, &req);
 	if (err)
-		req.done(req.priv, err == -ENOMEM ? -ENOBUFS : err);
+		req.done(req.priv, err == -ENOMEM ? -ENOBUFS : err, NULL);
 }
 
 /**
@@ -859,7 +946,7 @@ void rtrs_clt_ios_requeue(struct rtrs_clt_path *path)
 		if (state & (RTRS_CLT_IO_RSP | RTRS_CLT_IO_ANS))
 			rtrs_clt_io_requeue(io);
 		else
-			rtrs_clt_io_end(io, io->err);
+			rtrs_clt_io_end(io, io->err, false);
 		cond_resched();
 	}
 }

@@ -871,6 +871,7 @@ static int __init rtrs_clt_init(void)
 	err = rtrs_clt_ports_init();
 	if (err)
 		goto sysfs_exit;
+	rtrs_clt_batches_init();
 	return 0;
 
 sysfs_exit:
@@ -889,6 +890,7 @@ destroy_down:
 static void __exit rtrs_clt_exit(void)
 {
 	rtrs_clt_ports_exit();
+	rtrs_clt_batches_exit();
 	synchronize_rcu_tasks();
 	rtrs_clt_sysfs_exit();
 	destroy_workqueue(rtrs_clt_up_wq);

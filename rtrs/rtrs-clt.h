@@ -163,6 +163,7 @@ struct rtrs_clt_rsp_buf {
  * @rsps_dma: address of @rsps for the device
  * @nr_bufs: number of @bufs and @rsps
  * @poll_lock: one poller at a time; only for polled connections
+ * @poll_batch: where the poller wants what is done; under @poll_lock
  * @unresolved: the last question for the server's address was not answered; of
  *	the event handler until it says that the step is done, then of who waits
  * @accepted: the server has accepted it
@@ -196,6 +197,7 @@ struct rtrs_clt_con {
 	u64				rsps_dma;
 	unsigned int			nr_bufs;
 	spinlock_t			poll_lock; /* one poller */
+	struct io_comp_batch		*poll_batch;
 	bool				unresolved;
 	bool				accepted;
 	struct completion		parted;
@@ -596,6 +598,8 @@ void rtrs_clt_buf_copy(const struct rtrs_clt_io *io, bool to_buf);
 int rtrs_clt_ios_alloc(struct rtrs_clt_path *path);
 void rtrs_clt_ios_free(struct rtrs_clt_path *path);
 void rtrs_clt_ios_requeue(struct rtrs_clt_path *path);
+void rtrs_clt_batches_init(void);
+void rtrs_clt_batches_exit(void);
 void rtrs_clt_recv_done(struct ib_cq *cq, struct ib_wc *wc);
 void rtrs_clt_recv_rkey_done(struct ib_cq *cq, struct ib_wc *wc);
 

@@ -71,6 +71,7 @@ int rtrs_addr_to_str(const struct sockaddr_storage *addr, char *buf,
 
 /* ------------------------------------------------------------- client ---- */
 
+struct io_comp_batch;
 struct rtrs_clt_sess;
 
 /**
@@ -161,9 +162,10 @@ struct rtrs_clt_attrs {
  * @data_len: bytes in @sg
  * @done: called once with @priv, and 0 or the negative errno of the server or of
  *	RTRS (-ECONNABORTED: no path left; -ENOBUFS: its path has failed, and its data
- *	could not be mapped for another one yet; a server's are never these). In softirq
- *	or process context; must not sleep. The permit is the caller's again from then
- *	on, and a new request may be sent with it from inside.
+ *	could not be mapped for another one yet; a server's are never these). @iob is
+ *	NULL, or a batch: what @done puts into it is handed to its complete() soon, on
+ *	this CPU. In softirq or process context; must not sleep. The permit is the
+ *	caller's again from then on, and a new request may be sent with it from inside.
  * @priv: for @done
  * @more: another request follows at once on @queue, or rtrs_clt_flush() for it: this
  *	one may wait for that, so that many are sent with one doorbell
@@ -181,7 +183,8 @@ struct rtrs_clt_req {
 	struct scatterlist	*sg;
 	unsigned int		sg_cnt;
 	size_t			data_len;
-	void			(*done)(void *priv, int err);
+	void			(*done)(void *priv, int err,
+					struct io_comp_batch *iob);
 	void			*priv;
 	bool			more;
 	const bool		*give_up;
@@ -315,12 +318,14 @@ void rtrs_clt_expire(struct rtrs_clt_sess *sess, u16 chunk, bool give_up);
  * rtrs_clt_poll() - look for answers on a polled queue
  * @sess: the session
  * @queue: index of a polled queue
+ * @iob: the caller's batch for requests that are done, or NULL
  *
  * Context: process or softirq; does not sleep. Safe against concurrent callers
  * and against paths that come and go.
  * Return: number of completions found.
  */
-int rtrs_clt_poll(struct rtrs_clt_sess *sess, unsigned int queue);
+int rtrs_clt_poll(struct rtrs_clt_sess *sess, unsigned int queue,
+		  struct io_comp_batch *iob);
 
 /* ------------------------------------------------------------- server ---- */
 
