@@ -172,10 +172,18 @@ reconnect()
 	wait_for 15 path_is faults 1 connected
 }
 
+# The client may not have seen yet that it is not connected any more.
+found_again()	# reconnects before
+{
+	[ "$(< "$(clt_path faults 1)/stats/reconnects")" != "$1" ] && path_is faults 1 connected
+}
 lost_and_found()
 {
-	echo 1 > "$(srv_path faults 1)/disconnect"
-	wait_for 15 path_is faults 1 connected
+	local before
+
+	before=$(< "$(clt_path faults 1)/stats/reconnects")
+	echo 1 > "$(srv_path faults 1)/disconnect" || return
+	wait_for 15 found_again "$before"
 }
 
 another_path()
@@ -187,7 +195,7 @@ another_path()
 
 resize()
 {
-	echo 131072 > "/sys/block/$disk/rnbd/resize"
+	echo 65536 > "/sys/block/$disk/rnbd/resize" && echo 131072 > "/sys/block/$disk/rnbd/resize"
 }
 
 with_a_disk()	# what function nth|new

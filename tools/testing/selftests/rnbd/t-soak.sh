@@ -58,7 +58,13 @@ e_delay()		{ disturb "$p" delay "$(random 20 400)ms"; sleep 3; disturb "$p" none
 e_disconnect()		{ put "$(clt_path soak "$p")/disconnect" 1; sleep "0.$RANDOM"; put "$(clt_path soak "$p")/reconnect" 1; }
 e_reconnect()		{ put "$(clt_path soak "$p")/reconnect" 1; }
 e_server_disconnect()	{ srv "echo 1 > $RTRS_SRV/soak/paths/*9.$p.1*/disconnect"; }
-e_other_path()		{ put "$(clt_path soak "$p")/remove_path" 1; put $RTRS_CLT/soak/add_path "$(addrs "$p")"; }
+# If the other one is down the server may not know the session any more, and an added path
+# is not to create it: until the other is back it cannot be added (ENXIO).
+e_other_path()
+{
+	put "$(clt_path soak "$p")/remove_path" 1
+	wait_for 60 eval 'put $RTRS_CLT/soak/add_path "$(addrs "$p")"; [ -e "$(clt_path soak "$p")" ]'
+}
 e_client_device()
 {
 	timeout 60 rdma link delete "rxe$p" || touch /run/hung
