@@ -9,8 +9,10 @@
  * rnbd_clt_queue_rq() fills both in and hands them to RTRS, which moves the
  * request from path to path where it must, and calls back once: with 0, with
  * the server's errno, or with -ECONNABORTED when no path is left; if the device is
- * held the request then goes back into its queue. A server that answers -ENOTCONN
- * does not know the device any more: the device is closed.
+ * held the request then goes back into its queue. So it does with -ENOBUFS: its path
+ * has failed, and its data could not be mapped for another; and fails when that has
+ * been so for long. A server that answers -ENOTCONN does not know the device any more:
+ * the device is closed.
  *
  * A flush has an IU of its own and the tag of the request it is made for, so
  * whatever belongs to a chunk must be found by the tag and not by the IU.
@@ -34,8 +36,9 @@
 /* More would make each request a page or two larger, for large I/O only. */
 #define RNBD_CLT_MAX_SEGMENTS	256U
 
-/* When to try again where there was no room. */
+/* When to try again where data could not be mapped, and for how long. */
 #define RNBD_CLT_REQUEUE_MS	50
+#define RNBD_CLT_REQUEUE_SEC	30
 
 /**
  * struct rnbd_iu - what a block request carries
@@ -45,6 +48,7 @@
  * @covers: a flush of writes that are in a volatile cache
  * @expired: it was not answered in time once
  * @give_up: nor the second time; RTRS looks here
+ * @short_since: jiffies since which its data could not be mapped, or 0
  * @sg: its data, room for &rnbd_clt_sess.max_segments
  *
  * Owned by RTRS from rtrs_clt_request() to rnbd_clt_io_done().
@@ -56,6 +60,7 @@ struct rnbd_iu {
 	bool			covers;
 	bool			expired;
 	bool			give_up;
+	unsigned long		short_since;
 	struct scatterlist	sg[];
 };
 
@@ -116,6 +121,22 @@ static blk_status_t rnbd_clt_status(int err)
 	}
 }
 
+/* What does not fit for so long may be what never does. */
+static bool rnbd_clt_may_fit(struct rnbd_iu *iu)
+{
+	if (!iu->short_since)
+		iu->short_since = jiffies ?: 1;
+	return time_before(jiffies, iu->short_since + RNBD_CLT_REQUEUE_SEC * HZ);
+}
+
+static void rnbd_clt_try_later(struct request *rq)
+{
+	struct request_queue *q = rq->q;
+
+	blk_mq_requeue_request(rq, false);
+	blk_mq_delay_kick_requeue_list(q, RNBD_CLT_REQUEUE_MS);
+}
+
 /* It goes back if there is no path, or no room to send it over another one. */
 static void rnbd_clt_complete_rq(struct request *rq)
 {
@@ -128,11 +149,11 @@ static void rnbd_clt_complete_rq(struct request *rq)
 		blk_mq_requeue_request(rq, true);
 		return;
 	}
-	if (unlikely(iu->err == -ENOBUFS)) {
-		blk_mq_requeue_request(rq, false);
-		blk_mq_delay_kick_requeue_list(rq->q, RNBD_CLT_REQUEUE_MS);
+	if (unlikely(iu->err == -ENOBUFS) && rnbd_clt_may_fit(iu)) {
+		rnbd_clt_try_later(rq);
 		return;
 	}
+	iu->short_since = 0;
 	blk_mq_end_request(rq, rnbd_clt_status(iu->err));
 }
 
@@ -147,6 +168,8 @@ static void rnbd_clt_io_done(void *priv, int err, struct io_comp_batch *iob)
 	else if (!err && op_is_write(req_op(rq)))
 		rnbd_clt_note_write(rq);
 	iu->err = err;
+	if (unlikely(iu->short_since) && err != -ENOBUFS)
+		iu->short_since = 0;
 	if (blk_mq_complete_request_remote(rq) ||
 	    blk_mq_add_to_batch(rq, iob, err, blk_mq_end_request_batch))
 		return;
@@ -233,9 +256,10 @@ static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 		return BLK_STS_OK;
 	rnbd_clt_flush_end(dev, iu, err);
 	/* Maybe nothing of ours is in flight that would run us again. */
-	if (err == -ENOMEM ||
+	if ((err == -ENOMEM && rnbd_clt_may_fit(iu)) ||
 	    (err == -ECONNABORTED && rnbd_clt_dev_holds(dev)))
 		return BLK_STS_RESOURCE;
+	iu->short_since = 0;
 	return BLK_STS_IOERR;
 }
 
@@ -280,7 +304,7 @@ static enum blk_eh_timer_return rnbd_clt_timeout(struct request *rq)
 	/* the answer may be there, and nobody have looked */
 	if (rq->mq_hctx->type == HCTX_TYPE_POLL)
 		rtrs_clt_poll(dev->rtrs, rq->mq_hctx->queue_num, NULL);
-	if (blk_mq_request_completed(rq))
+	if (blk_mq_rq_state(rq) != MQ_RQ_IN_FLIGHT)
 		return BLK_EH_DONE;
 	if (READ_ONCE(dev->timeout_sec)) {
 		WRITE_ONCE(iu->give_up, iu->expired);

@@ -73,9 +73,10 @@ static void rtrs_clt_io_unmap(struct rtrs_clt_io *io)
 /**
  * struct rtrs_clt_batch - requests that are done, of all sessions, on one CPU
  * @iob: them, as their user has put them together
- * @work: hands them over, in a softirq, when all has been looked at that there is
+ * @work: hands them over, in a softirq behind that which has found them
  *
- * Belongs to the softirqs of its CPU, of which one runs at a time.
+ * Belongs to the softirqs of its CPU, of which one runs at a time. (With PREEMPT_RT that
+ * is made sure of by a lock of the CPU's that local_bh_disable() takes.)
  */
 struct rtrs_clt_batch {
 	struct io_comp_batch	iob;
@@ -109,12 +110,11 @@ void rtrs_clt_batches_init(void)
 }
 
 /**
- * rtrs_clt_batches_exit() - wait until nobody gathers any more
+ * rtrs_clt_batches_flush() - wait until all that was gathered is handed over
  *
- * Context: process, sleeps. There is no session, so nothing is gathered; but what
- * handed over the last of it may not have returned.
+ * Context: process, sleeps.
  */
-void rtrs_clt_batches_exit(void)
+void rtrs_clt_batches_flush(void)
 {
 	int cpu;
 

@@ -322,10 +322,11 @@ static int rtrs_clt_path_try_live(struct rtrs_clt_path *path,
 static bool rtrs_clt_path_ask_others(struct rtrs_clt_path *path,
 				     unsigned int *asked)
 {
+	guard(mutex)(&path->sess->ask_lock);
 	if (rtrs_clt_sess_ask(path, asked))
 		return true;
 	/* nor is it of interest any more if the path has failed meanwhile */
-	if (!READ_ONCE(path->connect_err) && rtrs_clt_sess_drop_silent(path))
+	if (!READ_ONCE(path->connect_err) && rtrs_clt_sess_drop_silent(path->sess))
 		dev_warn(&path->sess->dev, "path %s: the server has lost the session, and no other path answers\n",
 			 kobject_name(&path->kobj));
 	return false;

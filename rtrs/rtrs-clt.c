@@ -274,14 +274,6 @@ static bool rtrs_clt_path_asked(struct rtrs_clt_path *path, bool answered)
 	return question && rtrs_hb_answered(&path->hb, question) == answered;
 }
 
-/* Silent from the first question on that it has not answered. */
-static void rtrs_clt_path_ask(struct rtrs_clt_path *path)
-{
-	if (!rtrs_clt_path_asked(path, false))
-		WRITE_ONCE(path->silent_since, jiffies);
-	WRITE_ONCE(path->question, rtrs_hb_ask(&path->hb));
-}
-
 /* All paths that are up have a heartbeat sent. */
 static void rtrs_clt_sess_ask_all(struct rtrs_clt_sess *sess)
 {
@@ -290,7 +282,7 @@ static void rtrs_clt_sess_ask_all(struct rtrs_clt_sess *sess)
 	guard(rcu)();
 	list_for_each_entry_rcu(path, &sess->paths, entry)
 		if (rtrs_clt_path_connected(path))
-			rtrs_clt_path_ask(path);
+			WRITE_ONCE(path->question, rtrs_hb_ask(&path->hb));
 }
 
 static bool rtrs_clt_sess_answered(struct rtrs_clt_sess *sess)
@@ -302,13 +294,6 @@ static bool rtrs_clt_sess_answered(struct rtrs_clt_sess *sess)
 		if (rtrs_clt_path_asked(path, true))
 			return true;
 	return false;
-}
-
-/* At first there is no other path to go on with, so be patient. */
-static unsigned long rtrs_clt_ask_time(const struct rtrs_clt_path *path)
-{
-	return msecs_to_jiffies(READ_ONCE(path->sess->opened) ? RTRS_CLT_ASK_MS :
-							       path->answer_ms);
 }
 
 /**
@@ -326,14 +311,18 @@ static unsigned long rtrs_clt_ask_time(const struct rtrs_clt_path *path)
  * path, since the server has only one at a time; and with it are all others that are
  * up, for which the same was made sure of when they came up. So one answer is enough.
  *
- * Context: process, sleeps; the caller holds the path's life.
+ * Context: process, sleeps; the caller holds the path's life, and the session's ask_lock.
  * Return: true if one has answered. If not, those that were asked are not worth keeping:
  * rtrs_clt_sess_drop_silent().
  */
 bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked)
 {
 	struct rtrs_clt_sess *sess = path->sess;
+	/* at first there is no other path to go on with, so be patient */
+	unsigned int ms = READ_ONCE(sess->opened) ? RTRS_CLT_ASK_MS :
+						    path->answer_ms;
 
+	lockdep_assert_held(&sess->ask_lock);
 	spin_lock_irq(&sess->up_lock);
 	*asked = sess->ups;
 	spin_unlock_irq(&sess->up_lock);
@@ -342,30 +331,28 @@ bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked)
 			   rtrs_clt_sess_answered(sess) ||
 			   !rtrs_clt_connected(sess) ||
 			   READ_ONCE(path->connect_err),
-			   rtrs_clt_ask_time(path));
+			   msecs_to_jiffies(ms));
 	return rtrs_clt_sess_answered(sess);
 }
 
 /**
  * rtrs_clt_sess_drop_silent() - give up the paths that do not answer
- * @asker: who has asked them, rtrs_clt_sess_ask()
+ * @sess: the session, after rtrs_clt_sess_ask()
  *
- * One that has come up meanwhile was not asked, or by another one and not long ago, and
- * stays.
+ * One that has come up meanwhile was not asked, and stays.
  *
- * Context: process; the caller holds the path's life.
+ * Context: process; the caller holds @sess->ask_lock since it has asked.
  * Return: true if there was one.
  */
-bool rtrs_clt_sess_drop_silent(const struct rtrs_clt_path *asker)
+bool rtrs_clt_sess_drop_silent(struct rtrs_clt_sess *sess)
 {
-	unsigned long begin = jiffies - rtrs_clt_ask_time(asker);
 	struct rtrs_clt_path *path;
 	bool dropped = false;
 
+	lockdep_assert_held(&sess->ask_lock);
 	guard(rcu)();
-	list_for_each_entry_rcu(path, &asker->sess->paths, entry)
-		if (rtrs_clt_path_asked(path, false) &&
-		    time_before_eq(READ_ONCE(path->silent_since), begin))
+	list_for_each_entry_rcu(path, &sess->paths, entry)
+		if (rtrs_clt_path_asked(path, false))
 			dropped |= rtrs_clt_path_error(path);
 	return dropped;
 }
@@ -537,6 +524,7 @@ rtrs_clt_sess_alloc(const struct rtrs_clt_params *p,
 	INIT_LIST_HEAD(&sess->paths);
 	mutex_init(&sess->lock);
 	mutex_init(&sess->link_lock);
+	mutex_init(&sess->ask_lock);
 	spin_lock_init(&sess->up_lock);
 	init_waitqueue_head(&sess->drain_wait);
 	init_waitqueue_head(&sess->answer_wait);
@@ -786,6 +774,7 @@ void rtrs_clt_close(struct rtrs_clt_sess *sess)
 	rtrs_clt_ports_unwatch(sess);
 	rtrs_clt_sess_mute(sess);
 	rtrs_clt_sess_free_paths(sess);
+	rtrs_clt_batches_flush();
 	rtrs_clt_sess_sysfs_del(sess);
 	put_device(&sess->dev);
 }
@@ -890,7 +879,6 @@ destroy_down:
 static void __exit rtrs_clt_exit(void)
 {
 	rtrs_clt_ports_exit();
-	rtrs_clt_batches_exit();
 	synchronize_rcu_tasks();
 	rtrs_clt_sysfs_exit();
 	destroy_workqueue(rtrs_clt_up_wq);

@@ -278,8 +278,8 @@ struct rtrs_clt_block {
  * @latency: per CPU
  * @hb: heartbeat, from connected to drained
  * @question: number of the last heartbeat whose answer somebody waits for, who has
- *	asked under RCU while the path was connected; 0 if nobody has
- * @silent_since: jiffies of the first one that it has not answered
+ *	asked under RCU while the path was connected; 0 if nobody has. Under the
+ *	session's ask_lock, but for the path's coming up
  * @entry: in the session's list; RCU
  * @pd: protection domain of the path alone: no other path's peer can use a key
  *	of its regions
@@ -343,7 +343,6 @@ struct rtrs_clt_path {
 	struct rtrs_clt_latency __percpu *latency;
 	struct rtrs_hb			hb;
 	u32				question;
-	unsigned long			silent_since;
 	struct list_head		entry;
 
 	struct ib_pd			*pd;
@@ -415,6 +414,7 @@ struct rtrs_clt_path {
  * @nr_creating: paths being connected for which the server may create it
  * @doubt: there was one, and those that are up may lead to another one than the server
  *	has by now; under @up_lock, as is @nr_creating
+ * @ask_lock: one path at a time asks the others; inside of its life
  * @answer_wait: for the answer to a path's @question
  * @lost: there was a time without one that the user does not know of yet; until
  *	it does, no path becomes connected
@@ -465,6 +465,7 @@ struct rtrs_clt_sess {
 	unsigned int			ups;
 	unsigned int			nr_creating;
 	bool				doubt;
+	struct mutex			ask_lock; /* paths' question */
 	wait_queue_head_t		answer_wait;
 	bool				lost;
 	bool				stopped;
@@ -543,7 +544,7 @@ enum rtrs_clt_up rtrs_clt_sess_path_up(struct rtrs_clt_path *path,
 bool rtrs_clt_sess_ask(struct rtrs_clt_path *path, unsigned int *asked);
 void rtrs_clt_sess_path_drained(struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_path_down(struct rtrs_clt_sess *sess);
-bool rtrs_clt_sess_drop_silent(const struct rtrs_clt_path *asker);
+bool rtrs_clt_sess_drop_silent(struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_drop_stale(const struct rtrs_clt_path *path);
 void rtrs_clt_sess_link_gone(struct rtrs_clt_sess *sess);
 void rtrs_clt_sess_link_changed(struct rtrs_clt_sess *sess);
@@ -599,7 +600,7 @@ int rtrs_clt_ios_alloc(struct rtrs_clt_path *path);
 void rtrs_clt_ios_free(struct rtrs_clt_path *path);
 void rtrs_clt_ios_requeue(struct rtrs_clt_path *path);
 void rtrs_clt_batches_init(void);
-void rtrs_clt_batches_exit(void);
+void rtrs_clt_batches_flush(void);
 void rtrs_clt_recv_done(struct ib_cq *cq, struct ib_wc *wc);
 void rtrs_clt_recv_rkey_done(struct ib_cq *cq, struct ib_wc *wc);
 

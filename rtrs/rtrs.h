@@ -163,9 +163,10 @@ struct rtrs_clt_attrs {
  * @done: called once with @priv, and 0 or the negative errno of the server or of
  *	RTRS (-ECONNABORTED: no path left; -ENOBUFS: its path has failed, and its data
  *	could not be mapped for another one yet; a server's are never these). @iob is
- *	NULL, or a batch: what @done puts into it is handed to its complete() soon, on
- *	this CPU. In softirq or process context; must not sleep. The permit is the
- *	caller's again from then on, and a new request may be sent with it from inside.
+ *	NULL, or a batch: what @done puts into it is handed to its complete() soon, and
+ *	before rtrs_clt_close() returns. In softirq or process context; must not sleep.
+ *	The permit is the caller's again from then on, and a new request may be sent
+ *	with it from inside.
  * @priv: for @done
  * @more: another request follows at once on @queue, or rtrs_clt_flush() for it: this
  *	one may wait for that, so that many are sent with one doorbell
