@@ -256,10 +256,12 @@ static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 		return BLK_STS_OK;
 	rnbd_clt_flush_end(dev, iu, err);
 	/* Maybe nothing of ours is in flight that would run us again. */
-	if ((err == -ENOMEM && rnbd_clt_may_fit(iu)) ||
-	    (err == -ECONNABORTED && rnbd_clt_dev_holds(dev)))
+	if (err == -ENOMEM && rnbd_clt_may_fit(iu))
 		return BLK_STS_RESOURCE;
+	/* what has no path now may well fit when there is one */
 	iu->short_since = 0;
+	if (err == -ECONNABORTED && rnbd_clt_dev_holds(dev))
+		return BLK_STS_RESOURCE;
 	return BLK_STS_IOERR;
 }
 

@@ -228,7 +228,7 @@ static int rtrs_clt_con_create_qp(struct rtrs_clt_con *con)
 	return rtrs_con_create_qp(&con->c, &p);
 }
 
-static int rtrs_clt_con_request(struct rtrs_clt_con *con)
+static int rtrs_clt_con_send_req(struct rtrs_clt_con *con)
 {
 	struct rtrs_clt_path *path = con->path;
 	struct rtrs_conn_req req = {
@@ -255,14 +255,6 @@ static int rtrs_clt_con_request(struct rtrs_clt_con *con)
 	if (err)
 		return err;
 	return rtrs_clt_wait_step(path, path->answer_ms);
-}
-
-static int rtrs_clt_con_send_req(struct rtrs_clt_con *con)
-{
-	/* not before: a path whose server cannot be found creates nothing */
-	if (!con->c.cid)
-		rtrs_clt_sess_may_create(con->path);
-	return rtrs_clt_con_request(con);
 }
 
 static struct rtrs_clt_con *rtrs_clt_con_alloc(struct rtrs_clt_path *path,
@@ -323,6 +315,9 @@ int rtrs_clt_con_connect(struct rtrs_clt_path *path, unsigned int cid)
 	err = rtrs_clt_con_create_qp(con);
 	if (err)
 		return err;
+	/* not before: a path whose server cannot be found creates nothing */
+	if (!cid)
+		rtrs_clt_sess_may_create(path);
 	return rtrs_clt_con_send_req(con);
 }
 

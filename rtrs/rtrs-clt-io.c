@@ -860,8 +860,8 @@ static int rtrs_clt_con_poll(struct rtrs_clt_con *con,
 	/* ib_process_cq_direct() does not serialise its callers */
 	if (!spin_trylock(&con->poll_lock))
 		return 0;
-	/* a server that sends more and more does not keep us here */
 	con->poll_batch = iob;
+	/* a server that sends more and more does not keep us here */
 	n = ib_process_cq_direct(con->c.cq, RTRS_CLT_POLL_BUDGET);
 	con->poll_batch = NULL;
 	spin_unlock(&con->poll_lock);

@@ -465,23 +465,23 @@ static bool rtrs_clt_path_begin(struct rtrs_clt_path *path)
 static void rtrs_clt_path_unknown(struct rtrs_clt_path *path)
 {
 	unsigned int asked;
-	bool wanted;
+	bool ask, answered;
 
+	spin_lock_irq(&path->state_lock);
 	/* from here on it is set if the path is not wanted any more */
-	spin_lock_irq(&path->state_lock);
 	path->connect_err = 0;
-	wanted = path->wanted;
+	ask = path->wanted && !(path->ask_after &&
+				time_before(jiffies, path->ask_after));
 	spin_unlock_irq(&path->state_lock);
-	if (!wanted || !rtrs_clt_connected(path->sess) ||
-	    (path->ask_after && time_before(jiffies, path->ask_after)))
+	if (!ask || !rtrs_clt_connected(path->sess))
 		return;
-	if (rtrs_clt_path_ask_others(path, &asked)) {
-		WRITE_ONCE(path->ask_after,
-			   (jiffies + RTRS_CLT_BELIEVE_SEC * HZ) ?: 1);
-		return;
-	}
+
+	answered = rtrs_clt_path_ask_others(path, &asked);
 	spin_lock_irq(&path->state_lock);
-	path->kicked = true;
+	if (answered)
+		path->ask_after = (jiffies + RTRS_CLT_BELIEVE_SEC * HZ) ?: 1;
+	else
+		path->kicked = true;
 	spin_unlock_irq(&path->state_lock);
 }
 

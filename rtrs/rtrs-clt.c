@@ -179,7 +179,7 @@ static bool rtrs_clt_sess_same_boot(const struct rtrs_clt_path *path)
 
 /**
  * rtrs_clt_sess_may_create() - may the server create the session for a path?
- * @path: the path, about to connect cid 0; @path->creates is set
+ * @path: the path, about to connect cid 0; its creates says so afterwards
  *
  * Only if no path is up, or the server could have two of them one after the other, and
  * the client not know. While such a path is on its way that is in doubt, and stays so if

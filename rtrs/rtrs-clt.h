@@ -300,7 +300,7 @@ struct rtrs_clt_block {
  * @connect_err: the first error since it started to connect; under @state_lock
  * @answer_ms: how long each step of connecting may take
  * @wanted: it is to be connected; under @state_lock, as are the
- *	eight that follow
+ *	nine that follow
  * @unfit: its server is not what it was, so trying again is of no use
  * @tearing: @teardown is queued or running
  * @kicked: it is to be tried again at once
