@@ -209,6 +209,21 @@ static u32 rnbd_clt_rw(const struct request *rq)
 	}
 }
 
+/* Most requests are one piece of memory: nothing is to be put together then. */
+static unsigned int rnbd_clt_map_rq(struct request *rq, struct scatterlist *sg)
+{
+	struct bio_vec bv;
+
+	if (blk_rq_nr_phys_segments(rq) != 1)
+		return blk_rq_map_sg(rq->q, rq, sg);
+	bv = req_bvec(rq);
+	if (unlikely(bv.bv_len != blk_rq_bytes(rq)))
+		return blk_rq_map_sg(rq->q, rq, sg);
+	sg_set_page(sg, bv.bv_page, bv.bv_len, bv.bv_offset);
+	sg_mark_end(sg);
+	return 1;
+}
+
 static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 				     struct request *rq, unsigned int queue,
 				     u32 rw, bool more)
@@ -246,7 +261,7 @@ static blk_status_t rnbd_clt_send_rq(struct rnbd_clt_dev *dev,
 
 	if (req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE) {
 		req.sg = iu->sg;
-		req.sg_cnt = blk_rq_map_sg(rq->q, rq, iu->sg);
+		req.sg_cnt = rnbd_clt_map_rq(rq, iu->sg);
 		req.data_len = io.bi_size;
 	}
 

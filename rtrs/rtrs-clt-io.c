@@ -794,16 +794,23 @@ static struct rtrs_clt_path *rtrs_clt_select(struct rtrs_clt_sess *sess,
 	return path;
 }
 
-void rtrs_clt_flush(struct rtrs_clt_sess *sess, unsigned int queue)
+/* Post what waits on all paths but @posted. Under RCU. */
+static void rtrs_clt_flush_others(struct rtrs_clt_sess *sess, unsigned int queue,
+				  const struct rtrs_clt_path *posted)
 {
 	unsigned int cid = rtrs_clt_cid(sess, queue);
 	struct rtrs_clt_path *path;
 
-	guard(rcu)();
 	list_for_each_entry_rcu(path, &sess->paths, entry)
-		if (rtrs_clt_path_connected(path) &&
+		if (path != posted && rtrs_clt_path_connected(path) &&
 		    READ_ONCE(path->cons[cid]->chain))
 			rtrs_clt_con_flush(path->cons[cid]);
+}
+
+void rtrs_clt_flush(struct rtrs_clt_sess *sess, unsigned int queue)
+{
+	guard(rcu)();
+	rtrs_clt_flush_others(sess, queue, NULL);
 }
 EXPORT_SYMBOL_GPL(rtrs_clt_flush);
 
@@ -823,7 +830,7 @@ int rtrs_clt_request(struct rtrs_clt_sess *sess,
 	err = rtrs_clt_path_send(path, req);
 	/* those before it may have been for other paths, or paths that are gone */
 	if (!req->more)
-		rtrs_clt_flush(sess, req->queue);
+		rtrs_clt_flush_others(sess, req->queue, err ? NULL : path);
 	return err;
 }
 EXPORT_SYMBOL_GPL(rtrs_clt_request);

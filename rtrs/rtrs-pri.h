@@ -49,11 +49,11 @@
  * @max_inline: a send of no more than that may be posted with IB_SEND_INLINE
  * @recvs_owed: receives that have completed and are to be posted again; belongs to the
  *	completion handler
- * @no_irq: the device has no interrupts, so that @cq_event and @cq_irq are needed
+ * @no_irq: the device has no interrupts, so that the following are needed
  * @cq_event: what ib_core has for @cq when there is something in it
  * @cq_irq: calls that from an interrupt
- * @inflight: requests under way on it; on a client sent and not done, on a server come
- *	and not answered, and only with @no_irq
+ * @cq_work: calls that from a thread, with softirqs shut out
+ * @inflight: requests that were sent on it and are not done; on a server always 0
  *
  * Embedded in each side's own connection, which says who owns it.
  */
@@ -67,6 +67,7 @@ struct rtrs_con {
 	unsigned int		recvs_owed;
 	ib_comp_handler		cq_event;
 	struct irq_work		cq_irq;
+	struct work_struct	cq_work;
 	atomic_t		inflight ____cacheline_aligned_in_smp;
 };
 

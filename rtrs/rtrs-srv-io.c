@@ -94,8 +94,6 @@ static void rtrs_srv_op_enter(struct rtrs_srv_op *op,
 	op->woken = false;
 	op->fresh = false;
 	op->state = RTRS_SRV_OP_BUSY;
-	if (con->c.no_irq)
-		atomic_inc(&con->c.inflight);
 	op->slotted = !con->c.cid;
 	if (!op->slotted)
 		return;
@@ -403,8 +401,6 @@ void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len)
 		return;
 	}
 	rtrs_srv_op_answered(op);
-	if (op->con->c.no_irq)
-		atomic_dec(&op->con->c.inflight);
 
 	if (err || op->dir == DMA_TO_DEVICE)
 		len = 0;

@@ -236,9 +236,9 @@ static int rtrs_srv_sess_prepare(struct rtrs_srv_sess *sess, const char *name)
 	err = rtrs_srv_sess_alloc_slots(sess);
 	if (err || sess->io_wq)
 		return err;
-	sess->io_wq = alloc_workqueue("rtrs_srv_%.20s", WQ_MEM_RECLAIM,
-				      min(sess->queue_depth, WQ_MAX_ACTIVE),
-				      name);
+	sess->io_wq = alloc_workqueue("rtrs_srv_%.20s",
+				      WQ_MEM_RECLAIM | WQ_UNBOUND,
+				      WQ_MAX_ACTIVE, name);
 	return sess->io_wq ? 0 : -ENOMEM;
 }
 

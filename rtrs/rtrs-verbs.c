@@ -17,8 +17,9 @@
 #include "rtrs-pri.h"
 
 /*
- * For heartbeats: nothing on it sleeps for long, and it makes progress while
- * memory is reclaimed, since dirty pages go out over paths it keeps alive.
+ * For heartbeats, and for completions where a device is software: nothing on it sleeps
+ * for long, and it makes progress while memory is reclaimed, since dirty pages go out
+ * over paths it keeps alive.
  */
 struct workqueue_struct *rtrs_wq;
 EXPORT_SYMBOL_GPL(rtrs_wq);
@@ -70,22 +71,35 @@ static void rtrs_cq_irq(struct irq_work *work)
 	con->cq_event(con->cq, con);
 }
 
+/* The softirq runs when softirqs are let in again. */
+static void rtrs_cq_work(struct work_struct *work)
+{
+	struct rtrs_con *con = container_of(work, struct rtrs_con, cq_work);
+
+	local_bh_disable();
+	con->cq_event(con->cq, con);
+	local_bh_enable();
+}
+
 /*
  * There is something in a completion queue. ib_core looks at it in a softirq, which
  * suits an interrupt that says so: the softirq runs when that returns. But devices that
  * are software have no interrupts, and say so from a thread. There it would wake up
- * ksoftirqd, which runs some time later, and finds more completions then: that is good
- * if there are many requests under way, but where there is only one it is two switches
- * of threads more for each message. So then an interrupt is made of it.
+ * ksoftirqd, which means two switches of threads. What they do they do on workqueues
+ * that are not bound to a CPU, so a work item on such a one has their threads run the
+ * softirq, some time later, when more completions are there. An answer that is the only
+ * one that is waited for is better looked at right now: an interrupt is made of it.
  */
 static void rtrs_cq_event(struct ib_cq *cq, void *ctx)
 {
 	struct rtrs_con *con = cq->cq_context;
 
-	if (in_interrupt() || atomic_read(&con->inflight) > 1)
+	if (in_interrupt())
 		con->cq_event(cq, ctx);
-	else
+	else if (atomic_read(&con->inflight) == 1)
 		irq_work_queue(&con->cq_irq);
+	else
+		queue_work(rtrs_wq, &con->cq_work);
 }
 
 /* Where there is no interrupt for it, the timer's would have to do, which is late. */
@@ -103,6 +117,7 @@ static void rtrs_con_set_cq(struct rtrs_con *con, struct ib_cq *cq)
 	if (!con->no_irq)
 		return;
 	init_irq_work(&con->cq_irq, rtrs_cq_irq);
+	INIT_WORK(&con->cq_work, rtrs_cq_work);
 	con->cq_event = cq->comp_handler;
 	cq->comp_handler = rtrs_cq_event;
 }
@@ -112,6 +127,7 @@ static void rtrs_con_free_cq(struct rtrs_con *con)
 	if (con->no_irq) {
 		WRITE_ONCE(con->cq->comp_handler, con->cq_event);
 		irq_work_sync(&con->cq_irq);
+		cancel_work_sync(&con->cq_work);
 	}
 	ib_free_cq(con->cq);
 	con->cq = NULL;
