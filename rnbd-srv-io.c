@@ -10,7 +10,8 @@
  * that is done on a work item, one a session, device and CPU. All that is in a lane
  * by then is submitted together, under one plug. If the device blocks, what is
  * behind in the lane waits, but that is for the same device, and of the same client.
- * One bio a request points at the data, and its end is the answer.
+ * One bio a request points at the data, and its end is the answer. Bios that end in an
+ * interrupt are gathered, and answered together in a softirq behind it.
  *
  * All that a request needs, its bio included, is in memory that RTRS has for it:
  * nothing is allocated here. The reference on the device is per CPU, so that I/O
@@ -32,21 +33,41 @@
 #include "rnbd-srv.h"
 #include "rnbd-srv-trace.h"
 
+/**
+ * struct rnbd_srv_done - bios that ended with interrupts off, on one CPU
+ * @list: of &struct rnbd_srv_io
+ * @work: answers them, in a softirq
+ */
+struct rnbd_srv_done {
+	struct llist_head	list;
+	struct work_struct	work;
+};
+
+static DEFINE_PER_CPU(struct rnbd_srv_done, rnbd_srv_done);
 static struct workqueue_struct *rnbd_srv_bh_wq;
 
-static void rnbd_srv_io_finish(struct rnbd_srv_io *io, int err, size_t len)
+/* It gives up its place, and is answered with @answers; its device is held until then. */
+static void rnbd_srv_io_finish(struct rnbd_srv_io *io, int err, size_t len,
+			       struct rtrs_srv_answers *answers)
 {
-	struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
-
 	trace_rnbd_srv_io_done(io, err);
-	rnbd_srv_order_end(&sess_dev->dev->order, &io->order);
-	/* the memory may be the next request's from here on */
-	rtrs_srv_respond(io->order.op, err, len);
-	/* Last: the device may go, and the module after it. */
-	percpu_ref_put(&sess_dev->ref);
+	rnbd_srv_order_end(&io->sess_dev->dev->order, &io->order);
+	rtrs_srv_answers_add(answers, io->order.op, err, len);
 }
 
-static void rnbd_srv_io_done(struct rnbd_srv_io *io)
+/* Those of one device. Their memory may be that of the next requests afterwards. */
+static void rnbd_srv_answer(struct rtrs_srv_answers *answers,
+			    struct rnbd_srv_sess_dev *sess_dev)
+{
+	unsigned int nr = answers->nr;
+
+	rtrs_srv_answers_give(answers);
+	/* Last: the device may go, and the module after it. */
+	percpu_ref_put_many(&sess_dev->ref, nr);
+}
+
+static void rnbd_srv_io_done(struct rnbd_srv_io *io,
+			     struct rtrs_srv_answers *answers)
 {
 	int err = blk_status_to_errno(io->bio.bi_status);
 
@@ -55,24 +76,54 @@ static void rnbd_srv_io_done(struct rnbd_srv_io *io)
 	    !bdev_write_zeroes_sectors(io->sess_dev->bdev))
 		err = -EOPNOTSUPP;
 	bio_uninit(&io->bio);
-	rnbd_srv_io_finish(io, err, err ? 0 : io->len);
+	rnbd_srv_io_finish(io, err, err ? 0 : io->len, answers);
 }
 
-static void rnbd_srv_io_work(struct work_struct *work)
+/* Answer those of one device, which stand next to each other. Returns the rest. */
+static struct llist_node *rnbd_srv_done_some(struct llist_node *node)
 {
-	rnbd_srv_io_done(container_of(work, struct rnbd_srv_io, work));
+	struct rnbd_srv_io *io = llist_entry(node, struct rnbd_srv_io, node);
+	struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
+	struct rtrs_srv_answers answers = {};
+
+	do {
+		node = node->next;
+		rnbd_srv_io_done(io, &answers);
+		io = llist_entry(node, struct rnbd_srv_io, node);
+	} while (node && io->sess_dev == sess_dev);
+	rnbd_srv_answer(&answers, sess_dev);
+	return node;
 }
 
-/* Drivers end bios in any context; RTRS takes answers in all but this one. */
+static void rnbd_srv_done_work(struct work_struct *work)
+{
+	struct rnbd_srv_done *done = container_of(work, struct rnbd_srv_done,
+						  work);
+	struct llist_node *node = llist_reverse_order(llist_del_all(&done->list));
+
+	while (node)
+		node = rnbd_srv_done_some(node);
+}
+
+/*
+ * Drivers end bios in any context; RTRS takes answers in all but this one. An interrupt
+ * often ends many.
+ */
 static void rnbd_srv_end_io(struct bio *bio)
 {
 	struct rnbd_srv_io *io = container_of(bio, struct rnbd_srv_io, bio);
+	struct rtrs_srv_answers answers = {};
 
 	if (in_hardirq() || irqs_disabled()) {
-		INIT_WORK(&io->work, rnbd_srv_io_work);
-		queue_work(rnbd_srv_bh_wq, &io->work);
+		struct rnbd_srv_done *done = this_cpu_ptr(&rnbd_srv_done);
+
+		if (llist_add(&io->node, &done->list))
+			queue_work(rnbd_srv_bh_wq, &done->work);
 	} else {
-		rnbd_srv_io_done(io);
+		struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
+
+		rnbd_srv_io_done(io, &answers);
+		rnbd_srv_answer(&answers, sess_dev);
 	}
 }
 
@@ -222,6 +273,16 @@ static void rnbd_srv_io_submit(struct rnbd_srv_io *io)
 	submit_bio(bio);
 }
 
+/* Nothing is to be done for it, or not any more. */
+static void rnbd_srv_io_refuse(struct rnbd_srv_io *io)
+{
+	struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
+	struct rtrs_srv_answers answers = {};
+
+	rnbd_srv_io_finish(io, io->err, 0, &answers);
+	rnbd_srv_answer(&answers, sess_dev);
+}
+
 static void rnbd_srv_io_run(struct rnbd_srv_io *io)
 {
 	const struct rnbd_io *msg = &io->msg;
@@ -230,7 +291,7 @@ static void rnbd_srv_io_run(struct rnbd_srv_io *io)
 		       !(msg->rw & (RNBD_F_FUA | RNBD_F_PREFLUSH));
 
 	if (unlikely(io->err || nothing))
-		rnbd_srv_io_finish(io, io->err, 0);
+		rnbd_srv_io_refuse(io);
 	else
 		rnbd_srv_io_submit(io);
 }
@@ -414,6 +475,14 @@ int rnbd_srv_io_admit(struct rnbd_srv_sess *sess, struct rnbd_srv_io *io,
  */
 int __init rnbd_srv_io_init(void)
 {
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct rnbd_srv_done *done = per_cpu_ptr(&rnbd_srv_done, cpu);
+
+		init_llist_head(&done->list);
+		INIT_WORK(&done->work, rnbd_srv_done_work);
+	}
 	rnbd_srv_bh_wq = alloc_workqueue("rnbd_srv_bh", WQ_BH, 0);
 	return rnbd_srv_bh_wq ? 0 : -ENOMEM;
 }

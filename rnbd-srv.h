@@ -173,13 +173,12 @@ struct rnbd_srv_sess_dev {
  * @sess_dev: where it goes, holds a reference
  * @order: its place among the device's requests
  * @msg: what the client wants, decoded and checked
- * @node: in a lane
+ * @node: in a lane, or among those that are to be answered
  * @data: its data, or where that is to go
  * @data_len: bytes of it
  * @len: bytes to answer with if it succeeds
  * @err: why it is not to be carried out any more, or 0
  * @chunk: number of the request, for those who trace it
- * @work: answers it if it ended in hard interrupt context
  * @bio: carries it out
  * @bvec: its data
  *
@@ -196,7 +195,6 @@ struct rnbd_srv_io {
 	size_t				len;
 	int				err;
 	u16				chunk;
-	struct work_struct		work;
 	struct bio			bio;
 	struct bio_vec			bvec;
 };

@@ -129,6 +129,7 @@ static int io_test_init(struct kunit *test)
 		f->con[i].c.cq = &f->cq[i];
 		f->con[i].c.cid = i;
 		spin_lock_init(&f->con[i].sq_lock);
+		rtrs_post_recvs(&f->con[i].c, &f->con[i].recv_cqe, 0);
 		f->cq[i].cq_context = &f->con[i].c;
 	}
 	for (i = 0; i < IO_TEST_DEPTH; i++) {
@@ -283,7 +284,7 @@ static void receives_come_when_they_are_owed(struct kunit *test)
 	unsigned int i;
 
 	for (i = 1; i < 3 * RTRS_RECV_BATCH; i++) {
-		KUNIT_EXPECT_EQ(test, rtrs_repost_recv(con, NULL), 0);
+		KUNIT_EXPECT_EQ(test, rtrs_repost_recv(con), 0);
 		KUNIT_EXPECT_EQ_MSG(test, f->recvs,
 				    i - i % RTRS_RECV_BATCH, "%u", i);
 	}

@@ -400,7 +400,7 @@ void rtrs_clt_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 		return;
 	}
 	rtrs_hb_alive(&path->hb);
-	if (unlikely(rtrs_repost_recv(&con->c, &con->recv_cqe)))
+	if (unlikely(rtrs_repost_recv(&con->c)))
 		rtrs_clt_path_error(path);
 
 	if (likely(type == RTRS_IMM_IO_RSP))
@@ -794,25 +794,26 @@ static struct rtrs_clt_path *rtrs_clt_select(struct rtrs_clt_sess *sess,
 	return path;
 }
 
-/* Post what waits on all paths but @posted. Under RCU. */
-static void rtrs_clt_flush_others(struct rtrs_clt_sess *sess, unsigned int queue,
-				  const struct rtrs_clt_path *posted)
+void rtrs_clt_flush(struct rtrs_clt_sess *sess, unsigned int queue)
 {
 	unsigned int cid = rtrs_clt_cid(sess, queue);
 	struct rtrs_clt_path *path;
 
+	guard(rcu)();
 	list_for_each_entry_rcu(path, &sess->paths, entry)
-		if (path != posted && rtrs_clt_path_connected(path) &&
+		if (rtrs_clt_path_connected(path) &&
 		    READ_ONCE(path->cons[cid]->chain))
 			rtrs_clt_con_flush(path->cons[cid]);
 }
-
-void rtrs_clt_flush(struct rtrs_clt_sess *sess, unsigned int queue)
-{
-	guard(rcu)();
-	rtrs_clt_flush_others(sess, queue, NULL);
-}
 EXPORT_SYMBOL_GPL(rtrs_clt_flush);
+
+/* Has the session no other path? Under RCU. */
+static bool rtrs_clt_only_path(struct rtrs_clt_sess *sess,
+			       struct rtrs_clt_path *path)
+{
+	return rcu_dereference(list_next_rcu(&sess->paths)) == &path->entry &&
+	       rcu_dereference(list_next_rcu(&path->entry)) == &sess->paths;
+}
 
 int rtrs_clt_request(struct rtrs_clt_sess *sess,
 		     const struct rtrs_clt_req *req)
@@ -829,8 +830,8 @@ int rtrs_clt_request(struct rtrs_clt_sess *sess,
 		return -ECONNABORTED;
 	err = rtrs_clt_path_send(path, req);
 	/* those before it may have been for other paths, or paths that are gone */
-	if (!req->more)
-		rtrs_clt_flush_others(sess, req->queue, err ? NULL : path);
+	if (!req->more && (unlikely(err) || !rtrs_clt_only_path(sess, path)))
+		rtrs_clt_flush(sess, req->queue);
 	return err;
 }
 EXPORT_SYMBOL_GPL(rtrs_clt_request);

@@ -43,7 +43,7 @@
 #define RTRS_CLT_MAX_CHAIN	32
 
 /* Of the sends that nobody waits for, one in so many is signalled. */
-#define RTRS_CLT_QUIET_SENDS	16
+#define RTRS_CLT_QUIET_SENDS	64
 
 /* Extensions of the protocol that a client always offers. */
 #define RTRS_CLT_FEATURES	(RTRS_FEAT_RKEY_ROLL | RTRS_FEAT_USER_EVENT | \

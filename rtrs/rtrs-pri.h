@@ -47,13 +47,15 @@
  * @cq: for both queues of @qp
  * @cid: number of the connection in its path
  * @max_inline: a send of no more than that may be posted with IB_SEND_INLINE
+ * @recvs: a chain of receives; constant once the first were posted
  * @recvs_owed: receives that have completed and are to be posted again; belongs to the
  *	completion handler
  * @no_irq: the device has no interrupts, so that the following are needed
  * @cq_event: what ib_core has for @cq when there is something in it
  * @cq_irq: calls that from an interrupt
  * @cq_work: calls that from a thread, with softirqs shut out
- * @inflight: requests that were sent on it and are not done; on a server always 0
+ * @inflight: requests under way on it; on a client sent and not done, on a server come
+ *	and not answered, and only with @no_irq
  *
  * Embedded in each side's own connection, which says who owns it.
  */
@@ -64,6 +66,7 @@ struct rtrs_con {
 	u16			cid;
 	bool			no_irq;
 	u32			max_inline;
+	struct ib_recv_wr	recvs[RTRS_RECV_BATCH];
 	unsigned int		recvs_owed;
 	ib_comp_handler		cq_event;
 	struct irq_work		cq_irq;
@@ -160,12 +163,12 @@ int rtrs_iu_post_send(struct rtrs_con *con, struct rtrs_iu *iu, size_t len);
 int rtrs_post_recvs(struct rtrs_con *con, struct ib_cqe *cqe, unsigned int n);
 
 /* One has completed. */
-static inline int rtrs_repost_recv(struct rtrs_con *con, struct ib_cqe *cqe)
+static inline int rtrs_repost_recv(struct rtrs_con *con)
 {
 	if (++con->recvs_owed < RTRS_RECV_BATCH)
 		return 0;
 	con->recvs_owed = 0;
-	return rtrs_post_recvs(con, cqe, RTRS_RECV_BATCH);
+	return ib_post_recv(con->qp, con->recvs, NULL);
 }
 
 int rtrs_post_imm(struct rtrs_con *con, struct ib_cqe *cqe, __be32 imm);

@@ -153,7 +153,7 @@ static int rtrs_srv_con_repost(struct rtrs_srv_con *con)
 	guard(rcu)();
 	if (!rtrs_srv_path_connected(con->path))
 		return -ENOTCONN;
-	return rtrs_repost_recv(&con->c, &con->recv_cqe);
+	return rtrs_repost_recv(&con->c);
 }
 
 static void rtrs_srv_con_recv_done(struct ib_cq *cq, struct ib_wc *wc)

@@ -30,6 +30,9 @@ struct srv_fixture {
 	u32			len[SRV_TEST_WRS];
 	bool			signaled[SRV_TEST_WRS];
 	unsigned int		wrs;
+	unsigned int		posted;
+	unsigned int		doorbells;
+	int			post_err;
 	u32			imm;
 	unsigned int		requests;
 	bool			entered;
@@ -40,15 +43,19 @@ static int srv_test_post_send(struct ib_qp *qp, const struct ib_send_wr *wr,
 {
 	struct srv_fixture *f = container_of(qp, struct srv_fixture, qp);
 
-	for (; wr && f->wrs < SRV_TEST_WRS; wr = wr->next, f->wrs++) {
+	f->doorbells++;
+	for (; wr; wr = wr->next, f->posted++) {
+		if (f->wrs == SRV_TEST_WRS)
+			continue;
 		f->wr[f->wrs] = wr->opcode;
 		f->len[f->wrs] = wr->num_sge ? wr->sg_list->length : 0;
 		f->signaled[f->wrs] = wr->send_flags & IB_SEND_SIGNALED;
 		if (wr->opcode == IB_WR_RDMA_WRITE_WITH_IMM ||
 		    wr->opcode == IB_WR_SEND_WITH_IMM)
 			f->imm = be32_to_cpu(wr->ex.imm_data);
+		f->wrs++;
 	}
-	return 0;
+	return f->post_err;
 }
 
 static int srv_test_request(void *priv, struct rtrs_srv_op *op,
@@ -685,6 +692,171 @@ static void answer_on_a_path_that_is_down_is_none(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->op[0].state, RTRS_SRV_OP_IDLE);
 }
 
+/* By its second request, one that comes after the other is known for that. */
+static void lone_requests_are_carried_out_by_the_device(struct kunit *test)
+{
+	static const struct {
+		int	inflight;
+		bool	lone;
+	} steps[] = {
+		{ 1, false }, { 1, true }, { 1, true }, { 2, false }, { 1, false },
+		{ 1, true }, { 30, false },
+	};
+	struct srv_fixture *f = test->priv;
+	struct rtrs_srv_op *op = &f->op[0];
+	unsigned int i;
+
+	f->sess.io_wq = system_wq;
+	f->sess.lone_wq = system_unbound_wq;
+	for (i = 0; i < 2 * ARRAY_SIZE(steps); i++) {
+		unsigned int n = i % ARRAY_SIZE(steps);
+		bool lone = i >= ARRAY_SIZE(steps) && steps[n].lone;
+
+		/* other devices have interrupts, on the right CPU */
+		f->con[1].c.no_irq = i >= ARRAY_SIZE(steps);
+		atomic_set(&f->con[1].c.inflight, steps[n].inflight);
+		KUNIT_EXPECT_PTR_EQ_MSG(test, rtrs_srv_op_wq(op),
+					lone ? f->sess.lone_wq : f->sess.io_wq,
+					"step %u", i);
+	}
+}
+
+/* Its connection is gone. */
+static void orphan_is_not_looked_at_for_that(struct kunit *test)
+{
+	struct srv_fixture *f = test->priv;
+	struct rtrs_srv_op *op = &f->op[0];
+
+	f->sess.io_wq = system_wq;
+	f->path->state = RTRS_SRV_PATH_CLOSED;
+	op->con = NULL;
+	KUNIT_EXPECT_PTR_EQ(test, rtrs_srv_op_wq(op), f->sess.io_wq);
+}
+
+/* What is counted to tell comes to nothing in the end. */
+static void requests_under_way_are_counted_without_interrupts(struct kunit *test)
+{
+	const struct srv_answer_case *c = test->param_value;
+	struct srv_fixture *f = test->priv;
+
+	f->con[1].c.no_irq = true;
+	rtrs_srv_op_enter(&f->op[0], &f->slot[0], &f->con[1], 4128);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->con[1].c.inflight), 1);
+	srv_test_respond(f, c);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->con[1].c.inflight), 0);
+}
+
+/* ------------------------------------------------- answers given together ---- */
+
+#define SRV_TEST_ANSWERS	40
+
+/* A digit is an answer on the connection of that number, an 'r' one that registers. */
+struct srv_together_case {
+	const char	*name;
+	const char	*answers;
+	unsigned int	doorbells;
+	unsigned int	posted;
+};
+
+static const struct srv_together_case srv_together[] = {
+	{ "none",			"",		0, 0 },
+	{ "one",			"1",		1, 1 },
+	{ "four",			"1111",		1, 4 },
+	{ "on two connections",		"1100",		2, 4 },
+	{ "on two in turn",		"1010",		4, 4 },
+	{ "one that registers",		"r",		1, 2 },
+	{ "one that registers, first",	"r111",		2, 5 },
+	{ "one that registers, last",	"111r",		2, 5 },
+	{ "one that registers, between others", "11r11", 2, 6 },
+	{ "only such",			"rrr",		3, 6 },
+	{ "as many as go together",	"1111111111111111", 1, 16 },
+	{ "one more",			"11111111111111111", 2, 17 },
+	{ "twice as many, and one",	"111111111111111111111111111111111", 3, 33 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(srv_together, srv_together, name);
+
+static struct rtrs_srv_op *srv_test_together(struct kunit *test)
+{
+	const struct srv_together_case *c = test->param_value;
+	struct srv_fixture *f = test->priv;
+	struct rtrs_srv_answers answers = {};
+	struct rtrs_srv_op *ops;
+	unsigned int i;
+
+	ops = kunit_kcalloc(test, SRV_TEST_ANSWERS, sizeof(*ops), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ops);
+	for (i = 0; c->answers[i]; i++) {
+		bool reg = c->answers[i] == 'r';
+
+		ops[i] = (struct rtrs_srv_op) {
+			.state		= RTRS_SRV_OP_BUSY,
+			.path		= f->path,
+			.con		= &f->con[reg ? 1 : c->answers[i] - '0'],
+			.dir		= DMA_TO_DEVICE,
+			.off		= 544,
+			.mr		= &f->mr,
+			.invalidated	= reg,
+			.in_place	= reg,
+		};
+		rtrs_srv_answers_add(&answers, &ops[i], 0, 0);
+	}
+	rtrs_srv_answers_give(&answers);
+	return ops;
+}
+
+static void answers_have_one_doorbell(struct kunit *test)
+{
+	const struct srv_together_case *c = test->param_value;
+	struct srv_fixture *f = test->priv;
+
+	srv_test_together(test);
+	KUNIT_EXPECT_EQ(test, f->doorbells, c->doorbells);
+	KUNIT_EXPECT_EQ(test, f->posted, c->posted);
+}
+
+/* Each that is not waited for is over, and none of the others. */
+static void answers_are_over_by_themselves(struct kunit *test)
+{
+	const struct srv_together_case *c = test->param_value;
+	struct srv_fixture *f = test->priv;
+	struct rtrs_srv_op *ops;
+	unsigned int i, quiet = 0;
+
+	f->con[0].max_quiet = 1000;
+	f->con[1].max_quiet = 3;
+	ops = srv_test_together(test);
+	for (i = 0; c->answers[i]; i++) {
+		bool over = c->answers[i] == '0' ||
+			    (c->answers[i] == '1' && f->con[1].sq_tail == 0 &&
+			     ops[i].state == RTRS_SRV_OP_IDLE);
+
+		quiet += over && c->answers[i] == '1';
+		KUNIT_EXPECT_EQ_MSG(test, ops[i].state,
+				    over ? RTRS_SRV_OP_IDLE : RTRS_SRV_OP_ANSWERED,
+				    "%u", i);
+	}
+	KUNIT_EXPECT_LE(test, quiet, 3U);
+}
+
+/* What was posted is not known then, and all of it stays until the path has ended. */
+static void answers_that_are_not_posted_are_not_over(struct kunit *test)
+{
+	const struct srv_together_case *c = test->param_value;
+	struct srv_fixture *f = test->priv;
+	struct rtrs_srv_op *ops;
+	unsigned int i;
+
+	f->con[0].max_quiet = 1000;
+	f->con[1].max_quiet = 1000;
+	f->post_err = -ENOMEM;
+	ops = srv_test_together(test);
+	for (i = 0; c->answers[i]; i++)
+		KUNIT_EXPECT_NE_MSG(test, ops[i].state, RTRS_SRV_OP_BUSY, "%u", i);
+	if (c->doorbells)
+		KUNIT_EXPECT_EQ(test, f->path->state, RTRS_SRV_PATH_CLOSING);
+}
+
 /* ------------------------------------------------------------- requests ---- */
 
 struct srv_request_case {
@@ -834,6 +1006,14 @@ static struct kunit_case rtrs_srv_io_cases[] = {
 	KUNIT_CASE_PARAM(answer_brings_the_key_there_is, srv_answer_gen_params),
 	KUNIT_CASE_PARAM(answer_on_a_path_that_is_down_is_none,
 			 srv_answer_gen_params),
+	KUNIT_CASE(lone_requests_are_carried_out_by_the_device),
+	KUNIT_CASE(orphan_is_not_looked_at_for_that),
+	KUNIT_CASE_PARAM(requests_under_way_are_counted_without_interrupts,
+			 srv_answer_gen_params),
+	KUNIT_CASE_PARAM(answers_have_one_doorbell, srv_together_gen_params),
+	KUNIT_CASE_PARAM(answers_are_over_by_themselves, srv_together_gen_params),
+	KUNIT_CASE_PARAM(answers_that_are_not_posted_are_not_over,
+			 srv_together_gen_params),
 	KUNIT_CASE_PARAM(request_needs_a_chunk_that_is_free, srv_request_gen_params),
 	KUNIT_CASE(request_needs_a_chunk_that_exists),
 	KUNIT_CASE(request_before_its_completion_is_remembered),

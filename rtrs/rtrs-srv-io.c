@@ -14,8 +14,9 @@
  * such memory is it read in place, and treated as a large write. Without
  * always_invalidate everything happens in the chunk.
  *
- * The answer is one chain of work requests with one doorbell, on the connection
- * that the request came on: the chunk's registration if it was invalidated, the
+ * Answers that are given together, and go to one connection, are posted with one
+ * doorbell. An answer is one chain of work requests, on the connection that the request
+ * came on: the chunk's registration if it was invalidated, the
  * data, the invalidation of the client's key if it asked for that, and the
  * message that says so. For most answers that is all, and the operation may be used
  * again; memory that the device may still send from stays until the path ends. The last
@@ -49,12 +50,18 @@
 #define RTRS_SRV_MAX_COPY	SZ_4K
 
 /* Of the answers that nobody waits for, one in so many is signalled. */
-#define RTRS_SRV_QUIET_ANSWERS	16
+#define RTRS_SRV_QUIET_ANSWERS	64
+
+/* So many are posted with one doorbell at most, for interrupts are off meanwhile. */
+#define RTRS_SRV_MAX_RUN	16
 
 /* For requests that came early, which must be known soon: nothing on it sleeps. */
 static struct workqueue_struct *rtrs_srv_bh_wq;
 
-/* The work requests of an answer, in the order they are posted in. */
+/*
+ * The work requests of an answer that takes more than its message, in the order they are
+ * posted in.
+ */
 struct rtrs_srv_chain {
 	struct ib_send_wr	*first;
 	struct ib_send_wr	**end;
@@ -62,15 +69,40 @@ struct rtrs_srv_chain {
 	struct ib_reg_wr	reg;
 	struct ib_rdma_wr	data;
 	struct ib_send_wr	inv;
-	struct ib_rdma_wr	rsp;
 	struct ib_sge		data_sge;
-	struct ib_sge		rsp_sge;
 };
 
 static struct rtrs_srv_slot *rtrs_srv_op_slot(const struct rtrs_srv_op *op)
 {
 	return &op->path->slots[op->nr];
 }
+
+/*
+ * Where a work item of an operation is carried out: on this CPU, so that others have come
+ * by the time it begins. But if there have been no others lately, and the device is
+ * software, then by the threads that carry that, without a switch.
+ */
+static struct workqueue_struct *rtrs_srv_op_wq(const struct rtrs_srv_op *op)
+{
+	const struct rtrs_srv_sess *sess = op->path->sess;
+	struct rtrs_srv_con *con = op->con;
+	bool lone, again;
+
+	/* an orphan has no connection any more */
+	guard(rcu)();
+	if (!rtrs_srv_path_connected(op->path) || !con->c.no_irq)
+		return sess->io_wq;
+	lone = atomic_read(&con->c.inflight) == 1;
+	again = con->lone;
+	con->lone = lone;
+	return lone && again ? sess->lone_wq : sess->io_wq;
+}
+
+bool rtrs_srv_queue_work(struct rtrs_srv_op *op, struct work_struct *work)
+{
+	return queue_work(rtrs_srv_op_wq(op), work);
+}
+EXPORT_SYMBOL_GPL(rtrs_srv_queue_work);
 
 static void rtrs_srv_op_queue(struct rtrs_srv_op *op)
 {
@@ -94,6 +126,8 @@ static void rtrs_srv_op_enter(struct rtrs_srv_op *op,
 	op->woken = false;
 	op->fresh = false;
 	op->state = RTRS_SRV_OP_BUSY;
+	if (con->c.no_irq)
+		atomic_inc(&con->c.inflight);
 	op->slotted = !con->c.cid;
 	if (!op->slotted)
 		return;
@@ -153,28 +187,27 @@ static void rtrs_srv_op_end(struct rtrs_srv_op *op)
 }
 
 static void rtrs_srv_chain_add(struct rtrs_srv_chain *chain,
-			       struct ib_send_wr *wr, struct ib_cqe *cqe)
+			       struct ib_send_wr *wr)
 {
-	wr->wr_cqe = cqe;
 	*chain->end = wr;
 	chain->end = &wr->next;
 	chain->len++;
 }
 
-/* The chunk is the client's again, under its next key. */
+/* The chunk is the client's again, under the key that it has now. */
 static void rtrs_srv_chain_reg(struct rtrs_srv_chain *chain,
 			       struct rtrs_srv_op *op)
 {
 	struct ib_mr *mr = op->mr;
 
-	ib_update_fast_reg_key(mr, ib_inc_rkey(mr->rkey));
 	chain->reg = (struct ib_reg_wr) {
+		.wr.wr_cqe	= &op->con->wr_cqe,
 		.wr.opcode	= IB_WR_REG_MR,
 		.mr		= mr,
 		.key		= mr->rkey,
 		.access		= IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE,
 	};
-	rtrs_srv_chain_add(chain, &chain->reg.wr, &op->con->wr_cqe);
+	rtrs_srv_chain_add(chain, &chain->reg.wr);
 }
 
 static void rtrs_srv_set_data(struct ib_rdma_wr *wr, struct ib_sge *sge,
@@ -192,28 +225,29 @@ static void rtrs_srv_set_data(struct ib_rdma_wr *wr, struct ib_sge *sge,
 }
 
 static void rtrs_srv_chain_data(struct rtrs_srv_chain *chain,
-				struct rtrs_srv_op *op, size_t len)
+				struct rtrs_srv_op *op)
 {
 	chain->data = (struct ib_rdma_wr) {
+		.wr.wr_cqe	= &op->con->wr_cqe,
 		.wr.opcode	= IB_WR_RDMA_WRITE,
 	};
-	rtrs_srv_set_data(&chain->data, &chain->data_sge, op, len);
-	rtrs_srv_chain_add(chain, &chain->data.wr, &op->con->wr_cqe);
+	rtrs_srv_set_data(&chain->data, &chain->data_sge, op, op->rsp_len);
+	rtrs_srv_chain_add(chain, &chain->data.wr);
 }
 
 static void rtrs_srv_chain_inv(struct rtrs_srv_chain *chain,
 			       struct rtrs_srv_op *op)
 {
 	chain->inv = (struct ib_send_wr) {
+		.wr_cqe			= &op->con->wr_cqe,
 		.opcode			= IB_WR_SEND_WITH_INV,
 		.ex.invalidate_rkey	= op->rd.key,
 	};
-	rtrs_srv_chain_add(chain, &chain->inv, &op->con->wr_cqe);
+	rtrs_srv_chain_add(chain, &chain->inv);
 }
 
 /* Where answers bring the chunk's key, they always do. */
-static void rtrs_srv_set_rkey_rsp(struct rtrs_srv_chain *chain,
-				  const struct rtrs_srv_op *op)
+static void rtrs_srv_set_rkey_rsp(struct rtrs_srv_op *op)
 {
 	struct rtrs_srv_path *path = op->path;
 	struct rtrs_msg_rkey_rsp *msg = path->rsp->buf;
@@ -222,29 +256,27 @@ static void rtrs_srv_set_rkey_rsp(struct rtrs_srv_chain *chain,
 	rtrs_rkey_rsp_encode(&msg[op->nr], op->nr, op->mr->rkey);
 	ib_dma_sync_single_for_device(path->dev, dma, sizeof(*msg),
 				      DMA_TO_DEVICE);
-	chain->rsp_sge = (struct ib_sge) {
+	op->rsp_sge = (struct ib_sge) {
 		.addr	= dma,
 		.length	= sizeof(*msg),
 		.lkey	= path->pd->local_dma_lkey,
 	};
-	chain->rsp.wr.opcode = IB_WR_SEND_WITH_IMM;
-	chain->rsp.wr.sg_list = &chain->rsp_sge;
-	chain->rsp.wr.num_sge = 1;
+	op->rsp.wr.opcode = IB_WR_SEND_WITH_IMM;
+	op->rsp.wr.sg_list = &op->rsp_sge;
+	op->rsp.wr.num_sge = 1;
 }
 
-/* The answer itself, with @len bytes of data in it if it can carry them. */
-static void rtrs_srv_chain_rsp(struct rtrs_srv_chain *chain,
-			       struct rtrs_srv_op *op, __be32 imm, size_t len)
+/* The message itself, with @len bytes of data in it if it can carry them. */
+static void rtrs_srv_set_rsp(struct rtrs_srv_op *op, __be32 imm, size_t len)
 {
-	chain->rsp = (struct ib_rdma_wr) {
+	op->rsp = (struct ib_rdma_wr) {
 		.wr.opcode	= IB_WR_RDMA_WRITE_WITH_IMM,
 		.wr.ex.imm_data	= imm,
 	};
 	if (op->path->new_rkey)
-		rtrs_srv_set_rkey_rsp(chain, op);
+		rtrs_srv_set_rkey_rsp(op);
 	else if (len)
-		rtrs_srv_set_data(&chain->rsp, &chain->data_sge, op, len);
-	rtrs_srv_chain_add(chain, &chain->rsp.wr, &op->cqe);
+		rtrs_srv_set_data(&op->rsp, &op->rsp_sge, op, len);
 }
 
 /* The device may access again what rtrs_srv_sync_for_cpu() took from it. */
@@ -292,75 +324,6 @@ static bool rtrs_srv_sq_quiet(struct rtrs_srv_con *con, unsigned int n)
 	return true;
 }
 
-static void rtrs_srv_op_done(struct ib_cq *cq, struct ib_wc *wc);
-
-/* Returns whether the operation has been answered, and nothing more comes of it. */
-static bool rtrs_srv_op_post(struct rtrs_srv_op *op,
-			     struct rtrs_srv_chain *chain)
-{
-	struct rtrs_srv_con *con = op->con;
-	unsigned long flags;
-	bool quiet;
-	int err;
-
-	spin_lock_irqsave(&con->sq_lock, flags);
-	/*
-	 * The next request may come on another connection. The registration of this one's
-	 * chunk must not happen after the invalidation for that one.
-	 */
-	quiet = !op->invalidated && rtrs_srv_sq_quiet(con, chain->len);
-	if (quiet) {
-		/* whose success is of no interest */
-		chain->rsp.wr.wr_cqe = &con->wr_cqe;
-	} else {
-		op->cqe.done = rtrs_srv_op_done;
-		chain->rsp.wr.send_flags = IB_SEND_SIGNALED;
-		rtrs_srv_sq_signalled(op, chain->len);
-	}
-	err = ib_post_send(con->c.qp, chain->first, NULL);
-	spin_unlock_irqrestore(&con->sq_lock, flags);
-	if (likely(!err))
-		return quiet;
-	rtrs_srv_path_error(op->path, "cannot answer", err);
-	return false;
-}
-
-/*
- * Build and post the answer. The operation is ANSWERED, and its path was
- * CONNECTED under this rcu_read_lock(). Returns as rtrs_srv_op_post().
- *
- * One message cannot both say that the client's key is invalid and that the
- * chunk's has rolled. A client takes a read for which its key is still valid, and
- * invalidates it by itself.
- */
-static bool rtrs_srv_op_answer(struct rtrs_srv_op *op, int err, size_t len)
-{
-	enum rtrs_imm_type type = RTRS_IMM_IO_RSP;
-	bool rolled = op->invalidated && op->path->roll;
-	bool inv = op->rd.need_inval && !rolled;
-	struct rtrs_srv_chain chain;
-	size_t carried = len;
-
-	chain.end = &chain.first;
-	chain.len = 0;
-	rtrs_srv_sync_for_device(op, len);
-	if (op->invalidated)
-		rtrs_srv_chain_reg(&chain, op);
-	if (len && (inv || op->path->new_rkey)) {
-		rtrs_srv_chain_data(&chain, op, len);
-		len = 0;
-	}
-	if (inv) {
-		rtrs_srv_chain_inv(&chain, op);
-		type = RTRS_IMM_IO_RSP_W_INV;
-	} else if (rolled) {
-		type = RTRS_IMM_IO_RSP_ROLL;
-	}
-	trace_send_io_resp_imm(op, type, err, carried);
-	rtrs_srv_chain_rsp(&chain, op, rtrs_imm_io_rsp(type, op->nr, err), len);
-	return rtrs_srv_op_post(op, &chain);
-}
-
 /* Returns whether its next request is here already. */
 static bool rtrs_srv_op_free(struct rtrs_srv_op *op)
 {
@@ -378,6 +341,155 @@ static bool rtrs_srv_op_free(struct rtrs_srv_op *op)
 	return pending;
 }
 
+static void rtrs_srv_op_done(struct ib_cq *cq, struct ib_wc *wc);
+
+/*
+ * Have the completion of an answer of @n work requests be waited for or not; returns
+ * whether not.
+ *
+ * The next request may come on another connection. The registration of this one's chunk
+ * must not happen after the invalidation for that one.
+ */
+static bool rtrs_srv_op_begin_post(struct rtrs_srv_op *op, unsigned int n)
+{
+	if (!op->invalidated && rtrs_srv_sq_quiet(op->con, n)) {
+		/* whose success is of no interest */
+		op->rsp.wr.wr_cqe = &op->con->wr_cqe;
+		return true;
+	}
+	op->cqe.done = rtrs_srv_op_done;
+	op->rsp.wr.wr_cqe = &op->cqe;
+	op->rsp.wr.send_flags = IB_SEND_SIGNALED;
+	rtrs_srv_sq_signalled(op, n);
+	return false;
+}
+
+/* Operations that nobody waits for are over. None of them can be another's before. */
+static void rtrs_srv_ops_over(struct rtrs_srv_op *op)
+{
+	struct rtrs_srv_op *next;
+
+	for (; op; op = next) {
+		next = op->then;
+		if (likely(!rtrs_srv_op_free(op)))
+			continue;
+		/* not from here: a client that is quick could have us call ourselves */
+		op->fresh = true;
+		queue_work(rtrs_srv_bh_wq, &op->work);
+	}
+}
+
+/*
+ * Post the answers of a list of operations of one connection, each of @n work requests,
+ * of which @wr is the first.
+ */
+static void rtrs_srv_post(struct rtrs_srv_op *list, struct ib_send_wr *wr,
+			  unsigned int n)
+{
+	struct rtrs_srv_con *con = list->con;
+	struct rtrs_srv_op *op, *next, *quiet = NULL;
+	unsigned long flags;
+	int err;
+
+	spin_lock_irqsave(&con->sq_lock, flags);
+	/* what is waited for may be another's as soon as it is posted */
+	for (op = list; op; op = next) {
+		next = op->then;
+		if (rtrs_srv_op_begin_post(op, n)) {
+			op->then = quiet;
+			quiet = op;
+		}
+	}
+	err = ib_post_send(con->c.qp, wr, NULL);
+	spin_unlock_irqrestore(&con->sq_lock, flags);
+	if (unlikely(err))
+		rtrs_srv_path_error(con->path, "cannot answer", err);
+	else
+		rtrs_srv_ops_over(quiet);
+}
+
+static void rtrs_srv_answers_link(struct rtrs_srv_answers *answers,
+				  struct rtrs_srv_op *op)
+{
+	op->then = NULL;
+	if (answers->first)
+		answers->last->then = op;
+	else
+		answers->first = op;
+	answers->last = op;
+	answers->nr++;
+}
+
+/* Answers to be posted with one doorbell: all of one connection, and messages only. */
+static void rtrs_srv_run_add(struct rtrs_srv_answers *run, struct rtrs_srv_op *op)
+{
+	if (run->first)
+		run->last->rsp.wr.next = &op->rsp.wr;
+	rtrs_srv_answers_link(run, op);
+}
+
+static void rtrs_srv_run_post(struct rtrs_srv_answers *run)
+{
+	if (run->first)
+		rtrs_srv_post(run->first, &run->first->rsp.wr, 1);
+	*run = (struct rtrs_srv_answers) {};
+}
+
+/* An answer that takes more than its message. */
+static noinline void rtrs_srv_post_chain(struct rtrs_srv_op *op, bool data,
+					 bool inv)
+{
+	struct rtrs_srv_chain chain;
+
+	chain.end = &chain.first;
+	chain.len = 0;
+	if (op->invalidated)
+		rtrs_srv_chain_reg(&chain, op);
+	if (data)
+		rtrs_srv_chain_data(&chain, op);
+	if (inv)
+		rtrs_srv_chain_inv(&chain, op);
+	rtrs_srv_chain_add(&chain, &op->rsp.wr);
+	op->then = NULL;
+	rtrs_srv_post(op, chain.first, chain.len);
+}
+
+/*
+ * One message cannot both say that the client's key is invalid and that the
+ * chunk's has rolled. A client takes a read for which its key is still valid, and
+ * invalidates it by itself.
+ */
+static enum rtrs_imm_type rtrs_srv_rsp_type(const struct rtrs_srv_op *op)
+{
+	if (op->invalidated && op->path->roll)
+		return RTRS_IMM_IO_RSP_ROLL;
+	return op->rd.need_inval ? RTRS_IMM_IO_RSP_W_INV : RTRS_IMM_IO_RSP;
+}
+
+/*
+ * Build the answer, and post it, or add it to those of @run. The operation is ANSWERED,
+ * and its path was CONNECTED under this rcu_read_lock().
+ */
+static void rtrs_srv_op_answer(struct rtrs_srv_op *op,
+			       struct rtrs_srv_answers *run)
+{
+	enum rtrs_imm_type type = rtrs_srv_rsp_type(op);
+	bool inv = type == RTRS_IMM_IO_RSP_W_INV;
+	bool data = op->rsp_len && (inv || op->path->new_rkey);
+
+	/* which the message may bring */
+	if (op->invalidated)
+		ib_update_fast_reg_key(op->mr, ib_inc_rkey(op->mr->rkey));
+	rtrs_srv_sync_for_device(op, op->rsp_len);
+	trace_send_io_resp_imm(op, type, op->err, op->rsp_len);
+	rtrs_srv_set_rsp(op, rtrs_imm_io_rsp(type, op->nr, op->err),
+			 data ? 0 : op->rsp_len);
+	if (op->invalidated || inv || data)
+		rtrs_srv_post_chain(op, data, inv);
+	else
+		rtrs_srv_run_add(run, op);
+}
+
 /* What is not in its slot has no other behind it, and is nobody else's yet. */
 static void rtrs_srv_op_answered(struct rtrs_srv_op *op)
 {
@@ -393,23 +505,46 @@ static void rtrs_srv_op_answered(struct rtrs_srv_op *op)
 	spin_unlock_irqrestore(&slot->lock, flags);
 }
 
+void rtrs_srv_answers_add(struct rtrs_srv_answers *answers,
+			  struct rtrs_srv_op *op, int err, size_t len)
+{
+	op->err = err;
+	op->rsp_len = err || op->dir == DMA_TO_DEVICE ?
+			0 : min_t(size_t, len, op->data_len);
+	rtrs_srv_answers_link(answers, op);
+}
+EXPORT_SYMBOL_GPL(rtrs_srv_answers_add);
+
+void rtrs_srv_answers_give(struct rtrs_srv_answers *answers)
+{
+	struct rtrs_srv_op *op = answers->first, *next;
+	struct rtrs_srv_answers run = {};
+
+	guard(rcu)();
+	for (; op; op = next) {
+		next = op->then;
+		if (unlikely(!rtrs_srv_path_connected(op->path))) {
+			rtrs_srv_op_end(op);
+			continue;
+		}
+		if (run.first && (run.first->con != op->con ||
+				  run.nr == RTRS_SRV_MAX_RUN))
+			rtrs_srv_run_post(&run);
+		if (op->con->c.no_irq)
+			atomic_dec(&op->con->c.inflight);
+		rtrs_srv_op_answered(op);
+		rtrs_srv_op_answer(op, &run);
+	}
+	rtrs_srv_run_post(&run);
+}
+EXPORT_SYMBOL_GPL(rtrs_srv_answers_give);
+
 void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len)
 {
-	guard(rcu)();
-	if (unlikely(!rtrs_srv_path_connected(op->path))) {
-		rtrs_srv_op_end(op);
-		return;
-	}
-	rtrs_srv_op_answered(op);
+	struct rtrs_srv_answers answers = {};
 
-	if (err || op->dir == DMA_TO_DEVICE)
-		len = 0;
-	if (!rtrs_srv_op_answer(op, err, min_t(size_t, len, op->data_len)) ||
-	    likely(!rtrs_srv_op_free(op)))
-		return;
-	/* not from here: a client that is quick could have us call ourselves */
-	op->fresh = true;
-	queue_work(rtrs_srv_bh_wq, &op->work);
+	rtrs_srv_answers_add(&answers, op, err, len);
+	rtrs_srv_answers_give(&answers);
 }
 EXPORT_SYMBOL_GPL(rtrs_srv_respond);
 
@@ -482,12 +617,6 @@ void rtrs_srv_carry_on(struct rtrs_srv_op *op)
 	rtrs_srv_op_queue(op);
 }
 EXPORT_SYMBOL_GPL(rtrs_srv_carry_on);
-
-bool rtrs_srv_queue_work(struct rtrs_srv_op *op, struct work_struct *work)
-{
-	return queue_work(op->path->sess->io_wq, work);
-}
-EXPORT_SYMBOL_GPL(rtrs_srv_queue_work);
 
 static void rtrs_srv_op_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 {
@@ -642,10 +771,9 @@ static int rtrs_srv_op_check(struct rtrs_srv_op *op)
 	return err;
 }
 
-/* It is its turn: on to its data, or to its answer. Does not sleep. */
+/* It is its turn: on to its data, or to its answer. Under RCU. */
 static void rtrs_srv_op_go_on(struct rtrs_srv_op *op)
 {
-	guard(rcu)();
 	if (op->refused) {
 		rtrs_srv_respond(op, op->err, 0);
 		return;
@@ -712,6 +840,7 @@ void rtrs_srv_op_work(struct work_struct *work)
 		rtrs_srv_op_start(op);
 	} else if (op->woken) {
 		op->woken = false;
+		guard(rcu)();
 		rtrs_srv_op_go_on(op);
 	} else {
 		rtrs_srv_op_carry_out(op);

@@ -69,6 +69,8 @@ static void rtrs_srv_sess_release(struct kref *ref)
 	kvfree(sess->slots);
 	if (sess->io_wq)
 		destroy_workqueue(sess->io_wq);
+	if (sess->lone_wq)
+		destroy_workqueue(sess->lone_wq);
 	mutex_destroy(&sess->mutex);
 	kfree(sess);
 	rtrs_srv_limit_sess(-1);
@@ -234,12 +236,18 @@ static int rtrs_srv_sess_prepare(struct rtrs_srv_sess *sess, const char *name)
 	int err;
 
 	err = rtrs_srv_sess_alloc_slots(sess);
-	if (err || sess->io_wq)
+	if (err || sess->lone_wq)
 		return err;
-	sess->io_wq = alloc_workqueue("rtrs_srv_%.20s",
-				      WQ_MEM_RECLAIM | WQ_UNBOUND,
-				      WQ_MAX_ACTIVE, name);
-	return sess->io_wq ? 0 : -ENOMEM;
+	if (!sess->io_wq)
+		sess->io_wq = alloc_workqueue("rtrs_srv_%.20s", WQ_MEM_RECLAIM,
+					      min(sess->queue_depth,
+						  WQ_MAX_ACTIVE),
+					      name);
+	if (!sess->io_wq)
+		return -ENOMEM;
+	sess->lone_wq = alloc_workqueue("rtrs_lone_%.20s", WQ_UNBOUND,
+					WQ_MAX_ACTIVE, name);
+	return sess->lone_wq ? 0 : -ENOMEM;
 }
 
 /**

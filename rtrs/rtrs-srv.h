@@ -98,6 +98,7 @@ struct rtrs_srv_slot {
  * @slots: one a chunk number; from the first INFO_REQ on, constant then
  * @io_wq: carries out its operations, each of which may block; so it is its own,
  *	and can run them all at once. From the first INFO_REQ on
+ * @lone_wq: likewise, where one comes after the other, see rtrs_srv_queue_work()
  * @ctx: the port it came in on; constant
  * @paths_uuid: constant
  * @queue_depth: number of chunks; constant
@@ -119,6 +120,7 @@ struct rtrs_srv_slot {
 struct rtrs_srv_sess {
 	struct rtrs_srv_slot	*slots;
 	struct workqueue_struct	*io_wq;
+	struct workqueue_struct	*lone_wq;
 	struct rtrs_srv_ctx	*ctx;
 	uuid_t			paths_uuid;
 	u32			queue_depth;
@@ -214,6 +216,10 @@ struct rtrs_srv_buf {
  * @in_place: the data is in the chunk
  * @copied: the data of a write was in the chunk, and is in @buf
  * @rd: of a read, what the client asked for; else zeroes
+ * @rsp_len: bytes of data that the answer brings
+ * @then: is answered after it
+ * @rsp: the answer's message
+ * @rsp_sge: what that brings
  * @slotted: it came on the service connection, and is in its slot
  * @known: the user has been asked whether it takes it on
  * @woken: it had to wait, and @work is to go on with it
@@ -268,8 +274,12 @@ struct rtrs_srv_op {
 	u16			nr;
 	int			err;
 	u32			sq_pos;
+	u32			rsp_len;
 	struct rtrs_read_req	rd;
+	struct rtrs_srv_op	*then;
 	struct ib_cqe		cqe;
+	struct ib_rdma_wr	rsp;
+	struct ib_sge		rsp_sge;
 	struct work_struct	work;
 
 	struct rtrs_srv_path	*path;
@@ -298,6 +308,7 @@ struct rtrs_srv_op {
  * @sq_tail: up to here they are known to be over
  * @seen_tail: when the heartbeat last looked
  * @stuck: how often it has found that nothing was over, though something should be
+ * @lone: the last request was the only one under way; a guess, under no lock
  *
  * Belongs to the path; freed when its connection manager id is gone.
  *
@@ -322,6 +333,7 @@ struct rtrs_srv_con {
 	u32			sq_tail;
 	u32			seen_tail;
 	unsigned int		stuck;
+	bool			lone;
 };
 
 /**

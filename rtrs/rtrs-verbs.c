@@ -343,8 +343,8 @@ EXPORT_SYMBOL_GPL(rtrs_iu_post_send);
 
 /**
  * rtrs_post_recvs() - receive some immediates
- * @con: the connection
- * @cqe: completion of all of them
+ * @con: the connection, that has not posted any
+ * @cqe: completion of all of them, also when rtrs_repost_recv() posts them again
  * @n: how many
  *
  * Context: any.
@@ -352,19 +352,19 @@ EXPORT_SYMBOL_GPL(rtrs_iu_post_send);
  */
 int rtrs_post_recvs(struct rtrs_con *con, struct ib_cqe *cqe, unsigned int n)
 {
-	struct ib_recv_wr wr[RTRS_RECV_BATCH];
+	struct ib_recv_wr *next = NULL;
+	unsigned int i, len;
 	int err = 0;
 
-	while (n && !err) {
-		unsigned int i, len = min(n, RTRS_RECV_BATCH);
-
-		for (i = 0; i < len; i++)
-			wr[i] = (struct ib_recv_wr) {
-				.next	= i + 1 < len ? &wr[i + 1] : NULL,
-				.wr_cqe	= cqe,
-			};
-		err = ib_post_recv(con->qp, wr, NULL);
-		n -= len;
+	for (i = RTRS_RECV_BATCH; i--; next = &con->recvs[i])
+		con->recvs[i] = (struct ib_recv_wr) {
+			.next	= next,
+			.wr_cqe	= cqe,
+		};
+	for (; n && !err; n -= len) {
+		len = min(n, RTRS_RECV_BATCH);
+		err = ib_post_recv(con->qp, &con->recvs[RTRS_RECV_BATCH - len],
+				   NULL);
 	}
 	return err;
 }

@@ -424,6 +424,44 @@ void rtrs_srv_close(struct rtrs_srv_ctx *ctx);
 void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len);
 
 /**
+ * struct rtrs_srv_answers - answers that are given together
+ * @first: the request that is answered first
+ * @last: the last one so far
+ * @nr: how many they are
+ *
+ * The caller's, zeroed to begin with. Nobody else waits for them, so they are not to be
+ * kept for longer than it takes to find the next.
+ */
+struct rtrs_srv_answers {
+	struct rtrs_srv_op	*first;
+	struct rtrs_srv_op	*last;
+	unsigned int		nr;
+};
+
+/**
+ * rtrs_srv_answers_add() - answer a request together with others
+ * @answers: those others
+ * @op: the request; the callee's from now on, its message and data included
+ * @err: as of rtrs_srv_respond()
+ * @len: as of rtrs_srv_respond()
+ *
+ * Context: any.
+ */
+void rtrs_srv_answers_add(struct rtrs_srv_answers *answers,
+			  struct rtrs_srv_op *op, int err, size_t len);
+
+/**
+ * rtrs_srv_answers_give() - answer all requests of a list
+ * @answers: the list, void afterwards
+ *
+ * Those that came on one connection and stand next to each other are posted with one
+ * doorbell.
+ *
+ * Context: as of rtrs_srv_respond().
+ */
+void rtrs_srv_answers_give(struct rtrs_srv_answers *answers);
+
+/**
  * rtrs_srv_op_priv() - the user's memory for a request
  * @op: the request
  *
