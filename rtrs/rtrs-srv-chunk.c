@@ -105,6 +105,7 @@ static int rtrs_srv_ops_alloc(struct rtrs_srv_path *path)
 		op->msg = path->msgs + nr * msg_len;
 		op->priv = path->privs + nr * op_size;
 		INIT_WORK(&op->work, rtrs_srv_op_work);
+		INIT_WORK(&op->early_work, rtrs_srv_op_early_work);
 	}
 	return 0;
 }

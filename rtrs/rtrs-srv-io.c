@@ -124,7 +124,6 @@ static void rtrs_srv_op_enter(struct rtrs_srv_op *op,
 	op->next = NULL;
 	op->known = false;
 	op->woken = false;
-	op->fresh = false;
 	op->state = RTRS_SRV_OP_BUSY;
 	if (con->c.no_irq)
 		atomic_inc(&con->c.inflight);
@@ -374,8 +373,7 @@ static void rtrs_srv_ops_over(struct rtrs_srv_op *op)
 		if (likely(!rtrs_srv_op_free(op)))
 			continue;
 		/* not from here: a client that is quick could have us call ourselves */
-		op->fresh = true;
-		queue_work(rtrs_srv_bh_wq, &op->work);
+		queue_work(rtrs_srv_bh_wq, &op->early_work);
 	}
 }
 
@@ -826,19 +824,27 @@ static void rtrs_srv_op_start(struct rtrs_srv_op *op)
 }
 
 /**
- * rtrs_srv_op_work() - begin or go on with an operation that had to wait
+ * rtrs_srv_op_early_work() - begin with a request that came early
+ * @work: rtrs_srv_op.early_work
+ *
+ * Context: softirq.
+ */
+void rtrs_srv_op_early_work(struct work_struct *work)
+{
+	rtrs_srv_op_start(container_of(work, struct rtrs_srv_op, early_work));
+}
+
+/**
+ * rtrs_srv_op_work() - go on with an operation that had to wait
  * @work: rtrs_srv_op.work
  *
- * Context: process; softirq for what has not begun.
+ * Context: process.
  */
 void rtrs_srv_op_work(struct work_struct *work)
 {
 	struct rtrs_srv_op *op = container_of(work, struct rtrs_srv_op, work);
 
-	if (op->fresh) {
-		op->fresh = false;
-		rtrs_srv_op_start(op);
-	} else if (op->woken) {
+	if (op->woken) {
 		op->woken = false;
 		guard(rcu)();
 		rtrs_srv_op_go_on(op);

@@ -223,13 +223,13 @@ struct rtrs_srv_buf {
  * @slotted: it came on the service connection, and is in its slot
  * @known: the user has been asked whether it takes it on
  * @woken: it had to wait, and @work is to go on with it
- * @fresh: its request came early, and @work is to begin with it
  * @sq_pos: of its last signalled work request in the send queue
  * @orphan: the path is gone, and what is left of it is the operation's to free
  * @refused: it is to be answered with @err, and nothing else
  * @err: why it cannot be carried out
  * @cqe: of what was posted for this operation last: invalidation or answer
  * @work: has the user carry it out
+ * @early_work: begins with a request that came early, in softirq; so it is its own
  * @path: constant
  * @nr: the chunk's number; constant
  * @chunk: the chunk; constant until the path has ended
@@ -267,7 +267,6 @@ struct rtrs_srv_op {
 	bool			slotted;
 	bool			known;
 	bool			woken;
-	bool			fresh;
 	bool			orphan;
 	bool			refused;
 	u8			buf_missed;
@@ -281,6 +280,7 @@ struct rtrs_srv_op {
 	struct ib_rdma_wr	rsp;
 	struct ib_sge		rsp_sge;
 	struct work_struct	work;
+	struct work_struct	early_work;
 
 	struct rtrs_srv_path	*path;
 	void			*chunk;
@@ -535,6 +535,7 @@ int rtrs_srv_op_buf(struct rtrs_srv_op *op, size_t len);
 /* rtrs-srv-io.c */
 int rtrs_srv_io_request(struct rtrs_srv_con *con, u32 payload);
 void rtrs_srv_op_work(struct work_struct *work);
+void rtrs_srv_op_early_work(struct work_struct *work);
 void rtrs_srv_io_release(struct rtrs_srv_path *path);
 int rtrs_srv_io_init(void);
 void rtrs_srv_io_exit(void);
