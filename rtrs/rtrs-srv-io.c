@@ -93,8 +93,8 @@ static struct workqueue_struct *rtrs_srv_op_wq(const struct rtrs_srv_op *op)
 	if (!rtrs_srv_path_connected(op->path) || !con->c.no_irq)
 		return sess->io_wq;
 	lone = atomic_read(&con->c.inflight) == 1;
-	again = con->lone;
-	con->lone = lone;
+	again = READ_ONCE(con->lone);
+	WRITE_ONCE(con->lone, lone);
 	return lone && again ? sess->lone_wq : sess->io_wq;
 }
 
