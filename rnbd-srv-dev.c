@@ -199,7 +199,6 @@ static void rnbd_srv_close_work(struct work_struct *work)
 	/* a client on this very machine may wait for us to write */
 	unsigned int noio = memalloc_noio_save();
 
-	rnbd_srv_lanes_flush(sess_dev);
 	/* Before the file goes: only open files keep dev->bdev what it is. */
 	scoped_guard(mutex, &rnbd_srv_lock)
 		rnbd_srv_dev_put(sess_dev->dev);

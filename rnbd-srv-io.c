@@ -47,12 +47,12 @@ static DEFINE_PER_CPU(struct rnbd_srv_done, rnbd_srv_done);
 static struct workqueue_struct *rnbd_srv_bh_wq;
 
 /* It gives up its place, and is answered with @answers; its device is held until then. */
-static void rnbd_srv_io_finish(struct rnbd_srv_io *io, int err, size_t len,
+static void rnbd_srv_io_finish(struct rnbd_srv_io *io, int err,
 			       struct rtrs_srv_answers *answers)
 {
 	trace_rnbd_srv_io_done(io, err);
 	rnbd_srv_order_end(&io->sess_dev->dev->order, &io->order);
-	rtrs_srv_answers_add(answers, io->order.op, err, len);
+	rtrs_srv_answers_add(answers, io->order.op, err, io->len);
 }
 
 /* Those of one device. Their memory may be that of the next requests afterwards. */
@@ -66,17 +66,26 @@ static void rnbd_srv_answer(struct rtrs_srv_answers *answers,
 	percpu_ref_put_many(&sess_dev->ref, nr);
 }
 
-static void rnbd_srv_io_done(struct rnbd_srv_io *io,
-			     struct rtrs_srv_answers *answers)
+static void rnbd_srv_io_finish_one(struct rnbd_srv_io *io, int err)
+{
+	struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
+	struct rtrs_srv_answers answers = {};
+
+	rnbd_srv_io_finish(io, err, &answers);
+	rnbd_srv_answer(&answers, sess_dev);
+}
+
+/* What has become of a bio, of which no more is needed. */
+static int rnbd_srv_io_err(struct rnbd_srv_io *io)
 {
 	int err = blk_status_to_errno(io->bio.bi_status);
 
+	bio_uninit(&io->bio);
 	/* Some disks only notice at the first that they do not know it. */
 	if (err && bio_op(&io->bio) == REQ_OP_WRITE_ZEROES &&
 	    !bdev_write_zeroes_sectors(io->sess_dev->bdev))
-		err = -EOPNOTSUPP;
-	bio_uninit(&io->bio);
-	rnbd_srv_io_finish(io, err, err ? 0 : io->len, answers);
+		return -EOPNOTSUPP;
+	return err;
 }
 
 /* Answer those of one device, which stand next to each other. Returns the rest. */
@@ -88,7 +97,7 @@ static struct llist_node *rnbd_srv_done_some(struct llist_node *node)
 
 	do {
 		node = node->next;
-		rnbd_srv_io_done(io, &answers);
+		rnbd_srv_io_finish(io, rnbd_srv_io_err(io), &answers);
 		io = llist_entry(node, struct rnbd_srv_io, node);
 	} while (node && io->sess_dev == sess_dev);
 	rnbd_srv_answer(&answers, sess_dev);
@@ -112,7 +121,6 @@ static void rnbd_srv_done_work(struct work_struct *work)
 static void rnbd_srv_end_io(struct bio *bio)
 {
 	struct rnbd_srv_io *io = container_of(bio, struct rnbd_srv_io, bio);
-	struct rtrs_srv_answers answers = {};
 
 	if (in_hardirq() || irqs_disabled()) {
 		struct rnbd_srv_done *done = this_cpu_ptr(&rnbd_srv_done);
@@ -120,10 +128,7 @@ static void rnbd_srv_end_io(struct bio *bio)
 		if (llist_add(&io->node, &done->list))
 			queue_work(rnbd_srv_bh_wq, &done->work);
 	} else {
-		struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
-
-		rnbd_srv_io_done(io, &answers);
-		rnbd_srv_answer(&answers, sess_dev);
+		rnbd_srv_io_finish_one(io, rnbd_srv_io_err(io));
 	}
 }
 
@@ -273,16 +278,6 @@ static void rnbd_srv_io_submit(struct rnbd_srv_io *io)
 	submit_bio(bio);
 }
 
-/* Nothing is to be done for it, or not any more. */
-static void rnbd_srv_io_refuse(struct rnbd_srv_io *io)
-{
-	struct rnbd_srv_sess_dev *sess_dev = io->sess_dev;
-	struct rtrs_srv_answers answers = {};
-
-	rnbd_srv_io_finish(io, io->err, 0, &answers);
-	rnbd_srv_answer(&answers, sess_dev);
-}
-
 static void rnbd_srv_io_run(struct rnbd_srv_io *io)
 {
 	const struct rnbd_io *msg = &io->msg;
@@ -291,7 +286,7 @@ static void rnbd_srv_io_run(struct rnbd_srv_io *io)
 		       !(msg->rw & (RNBD_F_FUA | RNBD_F_PREFLUSH));
 
 	if (unlikely(io->err || nothing))
-		rnbd_srv_io_refuse(io);
+		rnbd_srv_io_finish_one(io, io->err);
 	else
 		rnbd_srv_io_submit(io);
 }
@@ -305,25 +300,29 @@ static void rnbd_srv_run_list(struct llist_node *list)
 }
 
 /*
- * The device is not closed before this has returned. Each I/O may be another's as soon
- * as it has been run.
+ * The device is held until this returns, for each I/O may be another's as soon as it has
+ * been run. Who has added the first to the lane has queued this, so there is one. While
+ * this runs the next may begin on another workqueue, see rtrs_srv_queue_work(), which
+ * finds others.
  */
 static void rnbd_srv_lane_work(struct work_struct *work)
 {
 	struct rnbd_srv_lane *lane = container_of(work, struct rnbd_srv_lane,
 						  work);
 	struct llist_node *list = llist_del_all(&lane->todo);
+	struct rnbd_srv_sess_dev *sess_dev =
+		llist_entry(list, struct rnbd_srv_io, node)->sess_dev;
 	struct blk_plug plug;
 
-	if (!list)
-		return;
-	if (!list->next) {
+	percpu_ref_get(&sess_dev->ref);
+	if (list->next) {
+		blk_start_plug(&plug);
+		rnbd_srv_run_list(llist_reverse_order(list));
+		blk_finish_plug(&plug);
+	} else {
 		rnbd_srv_run_list(list);
-		return;
 	}
-	blk_start_plug(&plug);
-	rnbd_srv_run_list(llist_reverse_order(list));
-	blk_finish_plug(&plug);
+	percpu_ref_put(&sess_dev->ref);
 }
 
 /**
@@ -346,20 +345,6 @@ int rnbd_srv_lanes_alloc(struct rnbd_srv_sess_dev *sess_dev)
 		INIT_WORK(&lane->work, rnbd_srv_lane_work);
 	}
 	return 0;
-}
-
-/**
- * rnbd_srv_lanes_flush() - wait until nothing is in the lanes of a device
- * @sess_dev: the device, whose last I/O has ended
- *
- * Context: process, sleeps.
- */
-void rnbd_srv_lanes_flush(struct rnbd_srv_sess_dev *sess_dev)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		flush_work(&per_cpu_ptr(sess_dev->lanes, cpu)->work);
 }
 
 /**

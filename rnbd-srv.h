@@ -210,7 +210,6 @@ int rnbd_srv_io_admit(struct rnbd_srv_sess *sess, struct rnbd_srv_io *io,
 void rnbd_srv_io_carry_out(struct rnbd_srv_io *io,
 			   const struct rtrs_srv_req *req, int err);
 int rnbd_srv_lanes_alloc(struct rnbd_srv_sess_dev *sess_dev);
-void rnbd_srv_lanes_flush(struct rnbd_srv_sess_dev *sess_dev);
 void rnbd_srv_lanes_free(struct rnbd_srv_sess_dev *sess_dev);
 int rnbd_srv_io_init(void);
 void rnbd_srv_io_exit(void);

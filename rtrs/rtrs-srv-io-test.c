@@ -10,6 +10,7 @@
 
 #define SRV_TEST_DEPTH	4
 #define SRV_TEST_WRS	4
+#define SRV_TEST_ANSWERS 40	/* given together */
 #define SRV_TEST_USR	264	/* longest user message */
 
 struct srv_fixture {
@@ -33,10 +34,20 @@ struct srv_fixture {
 	unsigned int		posted;
 	unsigned int		doorbells;
 	int			post_err;
+	bool			quick;	/* what is signaled completes at once */
 	u32			imm;
 	unsigned int		requests;
 	bool			entered;
 };
+
+/* The operation has got its next request, and that its answer, which is another's too. */
+static void srv_test_reuse(const struct ib_send_wr *wr)
+{
+	struct rtrs_srv_op *op = container_of(wr->wr_cqe, struct rtrs_srv_op, cqe);
+
+	op->rsp.wr.next = &op->rsp.wr;
+	op->then = op;
+}
 
 static int srv_test_post_send(struct ib_qp *qp, const struct ib_send_wr *wr,
 			      const struct ib_send_wr **bad)
@@ -45,6 +56,11 @@ static int srv_test_post_send(struct ib_qp *qp, const struct ib_send_wr *wr,
 
 	f->doorbells++;
 	for (; wr; wr = wr->next, f->posted++) {
+		if (f->quick && wr->send_flags & IB_SEND_SIGNALED)
+			srv_test_reuse(wr);
+		/* that is more than there can be */
+		if (f->posted == 10 * SRV_TEST_ANSWERS)
+			break;
 		if (f->wrs == SRV_TEST_WRS)
 			continue;
 		f->wr[f->wrs] = wr->opcode;
@@ -74,6 +90,15 @@ static const struct rtrs_srv_ops srv_test_ops = {
 
 static void srv_test_work(struct work_struct *work)
 {
+}
+
+/* It has run. */
+static void srv_test_early_work(struct work_struct *work)
+{
+	struct rtrs_srv_op *op = container_of(work, struct rtrs_srv_op,
+					      early_work);
+
+	op->refused = true;
 }
 
 static void srv_test_init_path(struct srv_fixture *f)
@@ -158,7 +183,7 @@ static int srv_test_init(struct kunit *test)
 		f->op[i].msg = f->msg;
 		f->op[i].con = &f->con[1];
 		INIT_WORK(&f->op[i].work, srv_test_work);
-		INIT_WORK(&f->op[i].early_work, srv_test_work);
+		INIT_WORK(&f->op[i].early_work, srv_test_early_work);
 	}
 	return 0;
 }
@@ -628,7 +653,8 @@ static void quiet_answer_is_followed_by_what_came_early(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, op->state, RTRS_SRV_OP_BUSY);
 	KUNIT_EXPECT_NULL(test, op->pending_con);
 	KUNIT_EXPECT_EQ(test, op->off, 544U);
-	KUNIT_EXPECT_TRUE(test, flush_work(&op->early_work));
+	flush_work(&op->early_work);
+	KUNIT_EXPECT_TRUE(test, op->refused);
 }
 
 /* The device may still send an answer from it, on whatever connection. */
@@ -748,8 +774,6 @@ static void requests_under_way_are_counted_without_interrupts(struct kunit *test
 
 /* ------------------------------------------------- answers given together ---- */
 
-#define SRV_TEST_ANSWERS	40
-
 /* A digit is an answer on the connection of that number, an 'r' one that registers. */
 struct srv_together_case {
 	const char	*name;
@@ -810,8 +834,23 @@ static void answers_have_one_doorbell(struct kunit *test)
 	const struct srv_together_case *c = test->param_value;
 	struct srv_fixture *f = test->priv;
 
+	f->con[0].max_quiet = 1000;
+	f->con[1].max_quiet = 1000;
 	srv_test_together(test);
 	KUNIT_EXPECT_EQ(test, f->doorbells, c->doorbells);
+	KUNIT_EXPECT_EQ(test, f->posted, c->posted);
+}
+
+/* Then nothing is behind it that would have to be found by what is its own no more. */
+static void signaled_answer_is_the_last_of_its_doorbell(struct kunit *test)
+{
+	const struct srv_together_case *c = test->param_value;
+	struct srv_fixture *f = test->priv;
+
+	f->quick = true;
+	f->con[1].max_quiet = 3;
+	srv_test_together(test);
+	KUNIT_EXPECT_GE(test, f->doorbells, c->doorbells);
 	KUNIT_EXPECT_EQ(test, f->posted, c->posted);
 }
 
@@ -1011,6 +1050,8 @@ static struct kunit_case rtrs_srv_io_cases[] = {
 	KUNIT_CASE_PARAM(requests_under_way_are_counted_without_interrupts,
 			 srv_answer_gen_params),
 	KUNIT_CASE_PARAM(answers_have_one_doorbell, srv_together_gen_params),
+	KUNIT_CASE_PARAM(signaled_answer_is_the_last_of_its_doorbell,
+			 srv_together_gen_params),
 	KUNIT_CASE_PARAM(answers_are_over_by_themselves, srv_together_gen_params),
 	KUNIT_CASE_PARAM(answers_that_are_not_posted_are_not_over,
 			 srv_together_gen_params),

@@ -58,10 +58,7 @@
 /* For requests that came early, which must be known soon: nothing on it sleeps. */
 static struct workqueue_struct *rtrs_srv_bh_wq;
 
-/*
- * The work requests of an answer that takes more than its message, in the order they are
- * posted in.
- */
+/* What of an answer comes before its message, in the order it is posted in. */
 struct rtrs_srv_chain {
 	struct ib_send_wr	*first;
 	struct ib_send_wr	**end;
@@ -79,8 +76,8 @@ static struct rtrs_srv_slot *rtrs_srv_op_slot(const struct rtrs_srv_op *op)
 
 /*
  * Where a work item of an operation is carried out: on this CPU, so that others have come
- * by the time it begins. But if there have been no others lately, and the device is
- * software, then by the threads that carry that, without a switch.
+ * by the time it begins. But if there have been no others lately, on this connection, and
+ * the device is software, then by the threads that carry that, without a switch.
  */
 static struct workqueue_struct *rtrs_srv_op_wq(const struct rtrs_srv_op *op)
 {
@@ -90,7 +87,8 @@ static struct workqueue_struct *rtrs_srv_op_wq(const struct rtrs_srv_op *op)
 
 	/* an orphan has no connection any more */
 	guard(rcu)();
-	if (!rtrs_srv_path_connected(op->path) || !con->c.no_irq)
+	if (!sess->lone_wq || !rtrs_srv_path_connected(op->path) ||
+	    !con->c.no_irq)
 		return sess->io_wq;
 	lone = atomic_read(&con->c.inflight) == 1;
 	again = READ_ONCE(con->lone);
@@ -378,27 +376,49 @@ static void rtrs_srv_ops_over(struct rtrs_srv_op *op)
 }
 
 /*
- * Post the answers of a list of operations of one connection, each of @n work requests,
- * of which @wr is the first.
+ * Post the answers of a list of operations of one connection. Those of @chain, if there
+ * is one, come before the message of the only operation.
+ *
+ * An operation whose completion is waited for may be another's as soon as it is posted,
+ * and its message another message, while the device's driver still looks for what comes
+ * behind it. So such a message is copied, and nothing is behind it.
  */
-static void rtrs_srv_post(struct rtrs_srv_op *list, struct ib_send_wr *wr,
-			  unsigned int n)
+static void rtrs_srv_post(struct rtrs_srv_op *list, struct rtrs_srv_chain *chain)
 {
+	struct ib_send_wr *first = &list->rsp.wr, **link = &first;
 	struct rtrs_srv_con *con = list->con;
 	struct rtrs_srv_op *op, *next, *quiet = NULL;
+	struct ib_rdma_wr last;
+	unsigned int n = 1;
 	unsigned long flags;
-	int err;
+	int err = 0;
 
+	if (chain) {
+		*chain->end = first;
+		first = chain->first;
+		link = chain->end;
+		n += chain->len;
+	}
 	spin_lock_irqsave(&con->sq_lock, flags);
-	/* what is waited for may be another's as soon as it is posted */
-	for (op = list; op; op = next) {
+	for (op = list; op && !err; op = next) {
 		next = op->then;
 		if (rtrs_srv_op_begin_post(op, n)) {
 			op->then = quiet;
 			quiet = op;
+			link = &op->rsp.wr.next;
+			if (next)
+				continue;
+		} else {
+			last = op->rsp;
+			last.wr.next = NULL;
+			*link = &last.wr;
+		}
+		err = ib_post_send(con->c.qp, first, NULL);
+		if (next) {
+			first = &next->rsp.wr;
+			link = &first;
 		}
 	}
-	err = ib_post_send(con->c.qp, wr, NULL);
 	spin_unlock_irqrestore(&con->sq_lock, flags);
 	if (unlikely(err))
 		rtrs_srv_path_error(con->path, "cannot answer", err);
@@ -429,7 +449,7 @@ static void rtrs_srv_run_add(struct rtrs_srv_answers *run, struct rtrs_srv_op *o
 static void rtrs_srv_run_post(struct rtrs_srv_answers *run)
 {
 	if (run->first)
-		rtrs_srv_post(run->first, &run->first->rsp.wr, 1);
+		rtrs_srv_post(run->first, NULL);
 	*run = (struct rtrs_srv_answers) {};
 }
 
@@ -447,9 +467,8 @@ static noinline void rtrs_srv_post_chain(struct rtrs_srv_op *op, bool data,
 		rtrs_srv_chain_data(&chain, op);
 	if (inv)
 		rtrs_srv_chain_inv(&chain, op);
-	rtrs_srv_chain_add(&chain, &op->rsp.wr);
 	op->then = NULL;
-	rtrs_srv_post(op, chain.first, chain.len);
+	rtrs_srv_post(op, &chain);
 }
 
 /*

@@ -288,7 +288,7 @@ static int rtrs_srv_path_set_name(struct rtrs_srv_path *path, const char *name)
 	int err;
 
 	guard(mutex)(&rtrs_srv_mutex);
-	err = rtrs_srv_sess_set_name(path->sess, name);
+	err = rtrs_srv_sess_set_name(path, name);
 	path->slots = path->sess->slots;
 	return err;
 }

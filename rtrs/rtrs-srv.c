@@ -230,29 +230,33 @@ static int rtrs_srv_sess_alloc_slots(struct rtrs_srv_sess *sess)
 	return 0;
 }
 
-/* What its operations need, once a path knows its name. */
-static int rtrs_srv_sess_prepare(struct rtrs_srv_sess *sess, const char *name)
+/*
+ * What its operations need, once a path knows its name. @dev is that path's device. Where
+ * it has interrupts there is no use for the second workqueue, and no need otherwise.
+ */
+static int rtrs_srv_sess_prepare(struct rtrs_srv_sess *sess, const char *name,
+				 struct ib_device *dev)
 {
 	int err;
 
 	err = rtrs_srv_sess_alloc_slots(sess);
-	if (err || sess->lone_wq)
+	if (err || sess->io_wq)
 		return err;
-	if (!sess->io_wq)
-		sess->io_wq = alloc_workqueue("rtrs_srv_%.20s", WQ_MEM_RECLAIM,
-					      min(sess->queue_depth,
-						  WQ_MAX_ACTIVE),
-					      name);
+	sess->io_wq = alloc_workqueue("rtrs_srv_%.20s", WQ_MEM_RECLAIM,
+				      min(sess->queue_depth, WQ_MAX_ACTIVE),
+				      name);
 	if (!sess->io_wq)
 		return -ENOMEM;
-	sess->lone_wq = alloc_workqueue("rtrs_lone_%.20s", WQ_UNBOUND,
-					WQ_MAX_ACTIVE, name);
-	return sess->lone_wq ? 0 : -ENOMEM;
+	if (ib_uses_virt_dma(dev))
+		sess->lone_wq = alloc_workqueue("rtrs_lone_%.20s",
+						WQ_MEM_RECLAIM | WQ_UNBOUND,
+						WQ_MAX_ACTIVE, name);
+	return 0;
 }
 
 /**
  * rtrs_srv_sess_set_name() - a path says what the name of its session is
- * @sess: the session; the caller's path is in it
+ * @path: the path, in its session
  * @name: the name; rtrs_sessname_ok() holds
  *
  * The first to say so names the session, all others have to agree.
@@ -261,8 +265,9 @@ static int rtrs_srv_sess_prepare(struct rtrs_srv_sess *sess, const char *name)
  * Return: 0; -EEXIST if another session has that name, -EBUSY if that is about to
  * end, -EINVAL if this one has another or the name cannot be printed, or -ENOMEM.
  */
-int rtrs_srv_sess_set_name(struct rtrs_srv_sess *sess, const char *name)
+int rtrs_srv_sess_set_name(struct rtrs_srv_path *path, const char *name)
 {
+	struct rtrs_srv_sess *sess = path->sess;
 	int err;
 
 	lockdep_assert_held(&rtrs_srv_mutex);
@@ -273,7 +278,7 @@ int rtrs_srv_sess_set_name(struct rtrs_srv_sess *sess, const char *name)
 	err = rtrs_srv_name_check(name);
 	if (err)
 		return err;
-	err = rtrs_srv_sess_prepare(sess, name);
+	err = rtrs_srv_sess_prepare(sess, name, path->dev);
 	if (err)
 		return err;
 

@@ -98,7 +98,8 @@ struct rtrs_srv_slot {
  * @slots: one a chunk number; from the first INFO_REQ on, constant then
  * @io_wq: carries out its operations, each of which may block; so it is its own,
  *	and can run them all at once. From the first INFO_REQ on
- * @lone_wq: likewise, where one comes after the other, see rtrs_srv_queue_work()
+ * @lone_wq: likewise, where one comes after the other, see rtrs_srv_queue_work(); NULL
+ *	if the first path's device has interrupts
  * @ctx: the port it came in on; constant
  * @paths_uuid: constant
  * @queue_depth: number of chunks; constant
@@ -217,7 +218,7 @@ struct rtrs_srv_buf {
  * @copied: the data of a write was in the chunk, and is in @buf
  * @rd: of a read, what the client asked for; else zeroes
  * @rsp_len: bytes of data that the answer brings
- * @then: is answered after it
+ * @then: the next in a list of answers
  * @rsp: the answer's message
  * @rsp_sge: what that brings
  * @slotted: it came on the service connection, and is in its slot
@@ -245,7 +246,8 @@ struct rtrs_srv_buf {
  * Belongs to the path. @state to @pending_off are protected by the slot's lock, but
  * that from BUSY to ANSWERED an operation that is not @slotted moves without it;
  * @con to @off too until the operation is BUSY. From then until it is ANSWERED,
- * everything from @con on belongs to whoever works on it, one at a time. The
+ * everything from @con on belongs to whoever works on it, one at a time, and what
+ * the answer takes until that is posted. The
  * memory, the region and the message buffer are the path's, but what is left of
  * an orphan's memory is its own.
  */
@@ -474,7 +476,7 @@ void rtrs_srv_sess_put(struct rtrs_srv_sess *sess);
 void rtrs_srv_sess_add_path(struct rtrs_srv_sess *sess,
 			    struct rtrs_srv_path *path);
 void rtrs_srv_sess_del_path(struct rtrs_srv_path *path);
-int rtrs_srv_sess_set_name(struct rtrs_srv_sess *sess, const char *name);
+int rtrs_srv_sess_set_name(struct rtrs_srv_path *path, const char *name);
 int rtrs_srv_sess_establish(struct rtrs_srv_path *path);
 void rtrs_srv_sess_disestablish(struct rtrs_srv_path *path);
 

@@ -375,8 +375,9 @@ struct rtrs_srv_req {
  *	which requests arrive, as far as there is one, and before a client can do
  *	anything that relies on the request having been given up.
  * @carry_out: the data of a request that was taken on is there: do what the request
- *	says, and call rtrs_srv_respond() once, now or later; @err is not 0 if it
- *	must not be done any more, only be answered. In softirq or process context:
+ *	says, and answer it once, now or later, with rtrs_srv_respond() or
+ *	rtrs_srv_answers_add(); @err is not 0 if it must not be done any more, only be
+ *	answered. In softirq or process context:
  *	must not sleep. What does has rtrs_srv_queue_work().
  */
 struct rtrs_srv_ops {
@@ -429,8 +430,8 @@ void rtrs_srv_respond(struct rtrs_srv_op *op, int err, size_t len);
  * @last: the last one so far
  * @nr: how many they are
  *
- * The caller's, zeroed to begin with. Nobody else waits for them, so they are not to be
- * kept for longer than it takes to find the next.
+ * The caller's, zeroed to begin with. Clients wait for them, so they are not to be kept
+ * for longer than it takes to find the next.
  */
 struct rtrs_srv_answers {
 	struct rtrs_srv_op	*first;
@@ -455,7 +456,7 @@ void rtrs_srv_answers_add(struct rtrs_srv_answers *answers,
  * @answers: the list, void afterwards
  *
  * Those that came on one connection and stand next to each other are posted with one
- * doorbell.
+ * doorbell, some at a time, unless more than a message is to be sent for one of them.
  *
  * Context: as of rtrs_srv_respond().
  */
@@ -487,10 +488,12 @@ void rtrs_srv_carry_on(struct rtrs_srv_op *op);
  * @op: a request that is not answered
  * @work: what does it
  *
- * On a workqueue of the session's own, on this CPU. As many work items as the session
- * has chunks may run there at once, and block for as long as they like. It makes
- * progress during memory reclaim, and waits for what runs there before the session
- * goes; the user sees to it that the memory of @work stays until then.
+ * On a workqueue of the session's own: on this CPU, or, where one request comes after the
+ * other and the device is software, wherever the scheduler likes. As many work items as
+ * the session has chunks may run there at once, and block for as long as they like. It
+ * makes progress during memory reclaim, and waits for what runs there before the session
+ * goes. Since these are two, @work may begin again while it still runs, and flush_work()
+ * would miss that: its function has to hold what it needs.
  *
  * Context: any.
  * Return: false if @work was queued already, and has not begun.

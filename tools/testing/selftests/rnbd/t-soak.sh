@@ -57,7 +57,11 @@ e_all_silent()		{ disturb 1 loss 100%; disturb 2 loss 100%; sleep "$(random 1 12
 e_delay()		{ disturb "$p" delay "$(random 20 400)ms"; sleep 3; disturb "$p" none; }
 e_disconnect()		{ put "$(clt_path soak "$p")/disconnect" 1; sleep "0.$RANDOM"; put "$(clt_path soak "$p")/reconnect" 1; }
 e_reconnect()		{ put "$(clt_path soak "$p")/reconnect" 1; }
-e_server_disconnect()	{ srv "echo 1 > $RTRS_SRV/soak/paths/*9.$p.1*/disconnect"; }
+# A client that has not noticed yet that the server was away has a path that this has not.
+e_server_disconnect()
+{
+	srv "wait_for 60 eval 'echo 1 > $RTRS_SRV/soak/paths/*9.$p.1*/disconnect'"
+}
 # If the other one is down the server may not know the session any more, and an added path
 # is not to create it: until the other is back it cannot be added (ENXIO).
 e_other_path()
