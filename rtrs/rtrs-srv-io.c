@@ -453,7 +453,7 @@ static void rtrs_srv_run_post(struct rtrs_srv_answers *run)
 	*run = (struct rtrs_srv_answers) {};
 }
 
-/* An answer that takes more than its message. */
+/* An answer that takes more than its message; on a stack that others need not zero. */
 static noinline void rtrs_srv_post_chain(struct rtrs_srv_op *op, bool data,
 					 bool inv)
 {

@@ -99,7 +99,7 @@ struct rtrs_srv_slot {
  * @io_wq: carries out its operations, each of which may block; so it is its own,
  *	and can run them all at once. From the first INFO_REQ on
  * @lone_wq: likewise, where one comes after the other, see rtrs_srv_queue_work(); NULL
- *	if the first path's device has interrupts
+ *	if the first path's device has interrupts, or for want of memory
  * @ctx: the port it came in on; constant
  * @paths_uuid: constant
  * @queue_depth: number of chunks; constant
@@ -246,10 +246,11 @@ struct rtrs_srv_buf {
  * Belongs to the path. @state to @pending_off are protected by the slot's lock, but
  * that from BUSY to ANSWERED an operation that is not @slotted moves without it;
  * @con to @off too until the operation is BUSY. From then until it is ANSWERED,
- * everything from @con on belongs to whoever works on it, one at a time, and what
- * the answer takes until that is posted. The
- * memory, the region and the message buffer are the path's, but what is left of
- * an orphan's memory is its own.
+ * everything from @con on belongs to whoever works on it, one at a time. Then @err,
+ * @rsp_len, @then, @rsp and @rsp_sge belong to whoever posts the answer, until that is
+ * posted; @sq_pos and @cqe to its completion, if that is waited for.
+ * The memory, the region and the message buffer are the path's, but what is left of an
+ * orphan's memory is its own.
  */
 struct rtrs_srv_op {
 	enum rtrs_srv_op_state	state;

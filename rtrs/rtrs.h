@@ -377,8 +377,8 @@ struct rtrs_srv_req {
  * @carry_out: the data of a request that was taken on is there: do what the request
  *	says, and answer it once, now or later, with rtrs_srv_respond() or
  *	rtrs_srv_answers_add(); @err is not 0 if it must not be done any more, only be
- *	answered. In softirq or process context:
- *	must not sleep. What does has rtrs_srv_queue_work().
+ *	answered. In softirq or process context: must not sleep. What does has
+ *	rtrs_srv_queue_work().
  */
 struct rtrs_srv_ops {
 	size_t max_msg_len;
