@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * KUnit tests of rtrs-clt-io.c, which includes this file: which answers of a server
- * are believed, when a request is done, and how a path is found for one.
+ * KUnit tests of rtrs-clt-io.c, which includes this file, and of rtrs-clt-recv.c: which
+ * answers of a server are believed, when a request is done, and how a path is found for
+ * one.
  *
  * The path is CONNECTING: what breaks the protocol then is an error of the attempt,
  * and nothing is torn down. Its queue pairs take whatever is posted.

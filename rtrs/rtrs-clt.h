@@ -601,6 +601,11 @@ void rtrs_clt_ios_free(struct rtrs_clt_path *path);
 void rtrs_clt_ios_requeue(struct rtrs_clt_path *path);
 void rtrs_clt_batches_init(void);
 void rtrs_clt_batches_flush(void);
+void rtrs_clt_io_step(struct rtrs_clt_io *io, int bit);
+void rtrs_clt_wc_failed(struct rtrs_con *c, const struct ib_wc *wc,
+			const char *what);
+
+/* rtrs-clt-recv.c */
 void rtrs_clt_recv_done(struct ib_cq *cq, struct ib_wc *wc);
 void rtrs_clt_recv_rkey_done(struct ib_cq *cq, struct ib_wc *wc);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * KUnit tests of rtrs-srv-io.c, which includes this file: what of a request is
- * believed, what an answer is made of, and in which order requests are carried out.
+ * KUnit tests of rtrs-srv-io.c, which includes this file, and of rtrs-srv-answer.c: what
+ * of a request is believed, what an answer is made of, and in which order requests are
+ * carried out.
  *
  * The queue pair remembers what is posted. There is one chunk, and the user of RTRS
  * takes nothing on.

@@ -539,9 +539,33 @@ int rtrs_srv_op_buf(struct rtrs_srv_op *op, size_t len);
 int rtrs_srv_io_request(struct rtrs_srv_con *con, u32 payload);
 void rtrs_srv_op_work(struct work_struct *work);
 void rtrs_srv_op_early_work(struct work_struct *work);
+void rtrs_srv_op_start_early(struct rtrs_srv_op *op);
+void rtrs_srv_op_done(struct ib_cq *cq, struct ib_wc *wc);
+bool rtrs_srv_op_free(struct rtrs_srv_op *op);
+void rtrs_srv_op_end(struct rtrs_srv_op *op);
+void rtrs_srv_op_leave(struct rtrs_srv_op *op, struct rtrs_srv_slot *slot,
+		       enum rtrs_srv_op_state state);
 void rtrs_srv_io_release(struct rtrs_srv_path *path);
 int rtrs_srv_io_init(void);
 void rtrs_srv_io_exit(void);
+
+/* rtrs-srv-answer.c */
+void rtrs_srv_sq_signalled(struct rtrs_srv_op *op, unsigned int n);
+void rtrs_srv_sq_over(const struct rtrs_srv_op *op);
+
+/* Of the answers that nobody waits for, one in so many is signalled. */
+#define RTRS_SRV_QUIET_ANSWERS	64
+
+/**
+ * rtrs_srv_op_slot() - what an operation shares with those of other paths
+ * @op: the operation
+ *
+ * Return: the slot of its chunk number.
+ */
+static inline struct rtrs_srv_slot *rtrs_srv_op_slot(const struct rtrs_srv_op *op)
+{
+	return &op->path->slots[op->nr];
+}
 
 /* rtrs-srv-limit.c */
 void rtrs_srv_limit_exit(void);
