@@ -95,10 +95,11 @@ pull()
 		p=$((i % 2 + 1))
 		cable $p off || return
 		goes_on 8 || { echo "$i: I/O does not go on within 8 s"; return 1; }
-		path_is net $p disconnected || { echo "$i: path $p is not given up"; return 1; }
+		# the network tells of its devices once a second
+		wait_for 8 path_is net $p disconnected || { echo "$i: path $p is not given up"; return 1; }
 		sleep 2
 		cable $p on || return
-		wait_for 5 both_up || { echo "$i: not used again within 5 s"; return 1; }
+		wait_for 10 both_up || { echo "$i: not used again within 10 s"; return 1; }
 	done
 }
 check "$n times the cable of a path is pulled" pull
@@ -197,7 +198,7 @@ check_write 'a slow heartbeat' 0 $RTRS_CLT/net/hb_interval_ms 20000
 check_write 'that does not give up soon' 0 $RTRS_CLT/net/hb_missed_max 5
 sleep 2		# its next look is in 20 s, from now on
 cable 1 off
-check 'one path is left' wait_for 5 path_is net 1 disconnected
+check 'one path is left' wait_for 8 path_is net 1 disconnected
 cable 2 off
 check 'the server ends the session' no_session
 check 'I/O' launch_io
@@ -250,7 +251,7 @@ flap_while_writing()
 
 	write_files > /run/write.out 2>&1 &
 	while kill -0 $! 2>/dev/null; do
-		cable $p off && sleep 1 && cable $p on && wait_for 12 both_up || return
+		cable $p off && sleep 1 && cable $p on && wait_for 20 both_up || return
 		p=$((3 - p))
 	done
 	wait $! || { cat /run/write.out; return 1; }

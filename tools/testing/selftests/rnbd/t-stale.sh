@@ -114,7 +114,7 @@ check 'A is in the slow disk' write_a
 both_paths 2
 sleep 1
 ip link set roce2 carrier off
-check 'path 2 is given up' wait_for 2 path_is st 2 disconnected
+check 'path 2 is given up' wait_for 4 path_is st 2 disconnected
 check 'A is acknowledged' a_ends_well
 check 'B is acknowledged' write_block B
 check 'B is on the disk, and stays there (link down)' b_is_there
