@@ -118,11 +118,11 @@ silence()
 	for ((i = 0; i < n; i++)); do
 		p=$((i % 2 + 1))
 		disturb $p loss 100%
-		goes_on 12 || { echo "$i: I/O does not go on"; return 1; }
-		wait_for 15 path_is net $p disconnected || { echo "$i: not noticed"; return 1; }
+		goes_on 30 || { echo "$i: I/O does not go on"; return 1; }
+		wait_for 30 path_is net $p disconnected || { echo "$i: not noticed"; return 1; }
 		sleep "$(rounds 4 40)"
 		disturb $p none
-		wait_for 12 both_up || { echo "$i: not used again"; return 1; }
+		wait_for 30 both_up || { echo "$i: not used again"; return 1; }
 	done
 }
 check "$n times all packets of a path are lost" silence
@@ -147,7 +147,7 @@ disturb 1 none
 sleep 6
 check 'B is on the disk, and stays there' cmp <(get_block) <(pattern B)
 write_errno "$(clt_path net 1)/reconnect" 1 > /dev/null	# the server may still have the old one
-check 'the first path comes back' wait_for 12 both_up
+check 'the first path comes back' wait_for 30 both_up
 
 # --- one path is slow -----------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ check_write 'that gives up sooner' 0 $RTRS_CLT/net/hb_missed_max 3
 cable 1 on
 check 'I/O goes on, in a new session' goes_on 20
 cable 2 on
-check 'over both paths, in the end' wait_for 12 both_up
+check 'over both paths, in the end' wait_for 30 both_up
 check 'no error, no wrong block' end_io
 
 # --- much to write out, and no memory left --------------------------------------------------------

@@ -603,14 +603,17 @@ void act_id(struct hostile *h, struct op *op)
 	srv_answer(&h->srv, op);
 }
 
-/* An immediate of cid 0 that brings data, if only what belongs there. */
+/*
+ * An immediate of cid 0 that brings data, if only what belongs there. The answer, on
+ * another cid, would overtake it, and take the key away (tick_with_data).
+ */
 void act_with_data(struct hostile *h, struct op *op)
 {
 	uint8_t *b = memcpy(scratch(h), op->src, op->src_len);
 
 	raw_write_imm(&h->raw, &op->path->conn[0], op->desc.addr, op->desc.key,
 		      h->now->imm, b, op->src_len);
-	srv_answer(&h->srv, op);
+	act_keep(h, op);
 }
 
 /* --- unasked ---------------------------------------------------------------------------- */
@@ -664,6 +667,13 @@ void tick_kept(struct hostile *h, struct path *p)
 	if (h->now->arg)
 		return act_no_data(h, op);
 	srv_answer(&h->srv, op);
+}
+
+/* The data is there: on to the answers. */
+void tick_with_data(struct hostile *h, struct path *p)
+{
+	while (h->nr_kept && h->kept[0].path == p && !p->conn[0].sends)
+		srv_answer(&h->srv, &h->kept[--h->nr_kept]);
 }
 
 /* Into a read's memory, long after its answer. */

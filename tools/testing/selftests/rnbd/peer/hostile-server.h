@@ -170,6 +170,7 @@ void tick_once(struct hostile *h, struct path *p);
 void tick_once_cid1(struct hostile *h, struct path *p);
 void tick_message(struct hostile *h, struct path *p);
 void tick_kept(struct hostile *h, struct path *p);
+void tick_with_data(struct hostile *h, struct path *p);
 void tick_late_data(struct hostile *h, struct path *p);
 void tick_silent(struct hostile *h, struct path *p);
 void tick_hang_up(struct hostile *h, struct path *p);
