@@ -223,7 +223,6 @@ static void path_begins_without_what_came_before(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, rtrs_clt_path_begin(&f->path));
 	KUNIT_EXPECT_EQ(test, f->path.connect_err, 0);
 	KUNIT_EXPECT_EQ(test, f->path.recon_cnt, 0);
-	KUNIT_EXPECT_TRUE(test, f->path.tried);
 	KUNIT_EXPECT_FALSE(test, completion_done(&f->path.step));
 }
 

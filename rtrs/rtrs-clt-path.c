@@ -448,7 +448,6 @@ static bool rtrs_clt_path_begin(struct rtrs_clt_path *path)
 	    path->state == RTRS_CLT_DISCONNECTED) {
 		path->connect_err = 0;
 		path->recon_cnt++;
-		path->tried = true;
 		reinit_completion(&path->step);
 		rtrs_clt_move_locked(path, RTRS_CLT_CONNECTING);
 		begun = true;

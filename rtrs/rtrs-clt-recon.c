@@ -15,10 +15,12 @@
  * rtrs_clt_path_kick()); so whoever takes path->wanted away, and then cancels it,
  * is done with it (rtrs_clt_path_disconnect()). Nor is it queued before the work
  * that took the path down is done (path->tearing), so that what that says of the
- * path and the session comes before what the next attempt does.
+ * path and the session comes before what the next attempt does; nor while somebody who
+ * has asked for the path is connecting it (rtrs_clt_path_bring_up()).
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/delay.h>
 #include <linux/random.h>
 
 #include "rtrs-clt.h"
@@ -37,6 +39,14 @@
  */
 #define RTRS_CLT_RETRY_ANSWER_MS	2000
 #define RTRS_CLT_PATIENT_ANSWER_MS	10000
+
+/*
+ * A server that is still taking down what there was of a path, or of a session, is busy,
+ * mostly for some milliseconds. Who waits for the path need not hear of that.
+ */
+#define RTRS_CLT_BUSY_MS		5000
+#define RTRS_CLT_BUSY_MIN_PAUSE_MS	20
+#define RTRS_CLT_BUSY_MAX_PAUSE_MS	500
 
 static unsigned long rtrs_clt_backoff(struct rtrs_clt_path *path)
 {
@@ -58,7 +68,7 @@ static bool rtrs_clt_path_may_retry(const struct rtrs_clt_path *path)
 	int max = READ_ONCE(path->sess->max_reconnect_attempts);
 
 	lockdep_assert_held(&path->state_lock);
-	/* the first attempt is for whoever has added it */
+	/* the first attempts are for whoever has asked for it */
 	return path->wanted && !path->unfit && path->tried && !path->tearing &&
 	       path->state == RTRS_CLT_DISCONNECTED &&
 	       (max < 0 || path->attempts < max);
@@ -184,6 +194,44 @@ void rtrs_clt_reconnect_work(struct work_struct *work)
 	rtrs_clt_path_retry(path);
 }
 
+static int rtrs_clt_path_connect_patiently(struct rtrs_clt_path *path)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(RTRS_CLT_BUSY_MS);
+	unsigned int pause = RTRS_CLT_BUSY_MIN_PAUSE_MS;
+	int err;
+
+	for (;;) {
+		err = rtrs_clt_path_connect(path, RTRS_CONNECT_TIMEOUT_MS);
+		if (err != -EBUSY || time_after(jiffies, end))
+			return err;
+		msleep(pause);
+		pause = min(2 * pause, RTRS_CLT_BUSY_MAX_PAUSE_MS);
+	}
+}
+
+/**
+ * rtrs_clt_path_bring_up() - connect a path for somebody who waits for it
+ * @path: the path
+ *
+ * Once it was connected it is connected again by itself if it fails.
+ *
+ * Context: process, sleeps. Not in an event of the session.
+ * Return: as rtrs_clt_path_connect(); -EBUSY only if the server says so for seconds.
+ */
+int rtrs_clt_path_bring_up(struct rtrs_clt_path *path)
+{
+	int err = rtrs_clt_path_connect_patiently(path);
+	unsigned long flags;
+
+	spin_lock_irqsave(&path->state_lock, flags);
+	path->tried = true;
+	/* it may have failed since */
+	if (!err)
+		rtrs_clt_retry_locked(path);
+	spin_unlock_irqrestore(&path->state_lock, flags);
+	return err;
+}
+
 /* Whatever was held against the path is forgotten. */
 static void rtrs_clt_path_want(struct rtrs_clt_path *path)
 {
@@ -191,6 +239,7 @@ static void rtrs_clt_path_want(struct rtrs_clt_path *path)
 
 	spin_lock_irqsave(&path->state_lock, flags);
 	path->wanted = !path->removed && !path->sess->stopped;
+	path->tried = false;
 	path->unfit = false;
 	path->attempts = 0;
 	path->ask_after = 0;
@@ -214,7 +263,7 @@ int rtrs_clt_path_reconnect(struct rtrs_clt_path *path)
 
 	rtrs_clt_path_disconnect(path);
 	rtrs_clt_path_want(path);
-	err = rtrs_clt_path_connect(path, RTRS_CONNECT_TIMEOUT_MS);
+	err = rtrs_clt_path_bring_up(path);
 	if (err > 0)
 		return -EBUSY;
 	rtrs_clt_path_attempted(path, err);

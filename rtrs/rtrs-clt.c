@@ -610,7 +610,7 @@ static int rtrs_clt_sess_connect_path(struct rtrs_clt_path *path)
 {
 	int err;
 
-	err = rtrs_clt_path_connect(path, RTRS_CONNECT_TIMEOUT_MS);
+	err = rtrs_clt_path_bring_up(path);
 	if (err)
 		return err < 0 ? err : -ENODEV;
 	if (rtrs_clt_sess_has_path(path->sess, path, &path->addr))

@@ -300,7 +300,8 @@ struct rtrs_clt_block {
  * @connect_err: the first error since it started to connect; under @state_lock
  * @answer_ms: how long each step of connecting may take
  * @wanted: it is to be connected; under @state_lock, as are the
- *	nine that follow
+ *	ten that follow
+ * @tried: who has asked for it by hand has tried; before that nobody else does
  * @unfit: its server is not what it was, so trying again is of no use
  * @tearing: @teardown is queued or running
  * @kicked: it is to be tried again at once
@@ -315,7 +316,6 @@ struct rtrs_clt_block {
  * @addr: its ends; the source is filled in by the first connect
  * @uuid: for life
  * @recon_cnt: attempts to connect, as the server is told; wraps
- * @tried: there was one
  * @first_conn: the server may create the session for it, if no path is up
  * @creates: none was when it began to connect, and the server is told so; under the
  *	session's up_lock, constant from cid 0's request on until it is up or has failed
@@ -364,6 +364,7 @@ struct rtrs_clt_path {
 	unsigned int			answer_ms;
 
 	bool				wanted;
+	bool				tried;
 	bool				unfit;
 	bool				tearing;
 	bool				kicked;
@@ -378,7 +379,6 @@ struct rtrs_clt_path {
 	struct rtrs_path_addr		addr;
 	uuid_t				uuid;
 	u16				recon_cnt;
-	bool				tried;
 	bool				first_conn;
 	bool				creates;
 	char				hca_name[IB_DEVICE_NAME_MAX];
@@ -572,6 +572,7 @@ void rtrs_clt_path_retry(struct rtrs_clt_path *path);
 void rtrs_clt_path_torn(struct rtrs_clt_path *path);
 void rtrs_clt_path_kick(struct rtrs_clt_path *path);
 void rtrs_clt_sess_kick(struct rtrs_clt_sess *sess);
+int rtrs_clt_path_bring_up(struct rtrs_clt_path *path);
 int rtrs_clt_path_reconnect(struct rtrs_clt_path *path);
 void rtrs_clt_reconnect_work(struct work_struct *work);
 void rtrs_clt_sess_set_attempts(struct rtrs_clt_sess *sess, int max);

@@ -136,6 +136,14 @@ less()		# prefix
 session 'less than was asked for' less --grant --depth 32
 wish=
 
+# One of ours that is still taking down what there was. Not for long.
+busy()		# prefix
+{
+	is "$1: it was asked as often" "$(grep -c '^# busy' /run/peer-server.tap)" 4
+	io "$1"
+}
+session 'a server that is busy at first' busy --busy 4
+
 queue_attr()
 {
 	cat "/sys/block/$dev/queue/$1"
@@ -194,6 +202,12 @@ map_fails 'blocks of 63.5 KiB' EINVAL --block-size 65024 --sectors 130048
 check 'more chunks than it has agreed to: start' peer_server_start --wrong depth --sessions 0
 check_map_errno 'more chunks than it has agreed to: map_device says EPROTO' EPROTO \
 	"sessname=peer device_path=/dev/ram0 queue_depth=16 $at_peer"
+kill "$peer_server"
+wait "$peer_server"
+
+check 'a server that is always busy: start' peer_server_start --busy 1000 --sessions 0
+check_map_errno 'a server that is always busy: map_device says EBUSY' EBUSY \
+	"sessname=peer device_path=/dev/ram0 $at_peer"
 kill "$peer_server"
 wait "$peer_server"
 

@@ -28,6 +28,7 @@ static const char usage[] =
 "  --reorder            answer in reverse order\n"
 "  --depth N            queue depth (512)\n"
 "  --grant              give one session the depth that it asks for\n"
+"  --busy N             refuse the first N connections with EBUSY\n"
 "  --chunk BYTES        chunk size (131072)\n"
 "  --sessions N         end after N sessions; 0: with SIGTERM (1)\n"
 "  --ver N              version in SESS_INFO_RSP (2)\n"
@@ -58,6 +59,7 @@ enum {
 	OPT_SECTORS, OPT_BLOCK_SIZE, OPT_PHYSICAL, OPT_CACHE, OPT_DISCARD,
 	OPT_DISCARD_GRAN, OPT_DISCARD_ALIGN, OPT_SECURE, OPT_WRITE_ZEROES,
 	OPT_LOG, OPT_DUMP, OPT_LAX, OPT_ANY_HB, OPT_WRONG, OPT_TIME,
+	OPT_BUSY,
 };
 
 static const struct option options[] = {
@@ -89,6 +91,7 @@ static const struct option options[] = {
 	{ "dump", required_argument, NULL, OPT_DUMP },
 	{ "lax", no_argument, NULL, OPT_LAX },
 	{ "any-hb", no_argument, NULL, OPT_ANY_HB },
+	{ "busy", required_argument, NULL, OPT_BUSY },
 	{ "wrong", required_argument, NULL, OPT_WRONG },
 	{ "time", required_argument, NULL, OPT_TIME },
 	{ }
@@ -288,6 +291,9 @@ static void parse_option(struct srv_cfg *c, int opt, const char *arg)
 		break;
 	case OPT_ANY_HB:
 		c->any_hb = true;
+		break;
+	case OPT_BUSY:
+		c->busy = n;
 		break;
 	case OPT_WRONG:
 		c->wrong = parse_wrong(arg);

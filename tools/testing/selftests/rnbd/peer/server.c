@@ -284,15 +284,31 @@ static void fill_rsp(const struct srv *s, uint8_t b[WIRE_CONN_LEN],
 	conn_rsp_encode(b, &rsp);
 }
 
-static void refuse(struct srv *s, struct rdma_cm_id *id, int err,
-		   const char *why)
+static void reject(struct srv *s, struct rdma_cm_id *id, int err)
 {
 	uint8_t b[WIRE_CONN_LEN];
 
-	rule(s, "CONN_REQ refused: %s", why);
 	fill_rsp(s, b, NULL, err);
 	rdma_reject(id, b, sizeof(b));
 	rdma_destroy_id(id);
+}
+
+static void refuse(struct srv *s, struct rdma_cm_id *id, int err,
+		   const char *why)
+{
+	rule(s, "CONN_REQ refused: %s", why);
+	reject(s, id, err);
+}
+
+/* As one of ours that is still taking down an old path. */
+static bool is_busy(struct srv *s, struct rdma_cm_id *id)
+{
+	if (!s->cfg.busy)
+		return false;
+	s->cfg.busy--;
+	printf("# busy\n");
+	reject(s, id, EBUSY);
+	return true;
 }
 
 /* What a sender of CONN_REQ has to keep, and a receiver does not look at. */
@@ -421,6 +437,8 @@ static void handle_connect(struct srv *s, const struct cm_event *ev)
 		return refuse(s, ev->id, ECONNRESET, "malformed");
 	if (req.cid_num > SRV_MAX_CIDS)
 		return refuse(s, ev->id, ENOMEM, "too many connections for us");
+	if (is_busy(s, ev->id))
+		return;
 	sess = find_session(s, req.paths_uuid);
 	if (!sess && !req.first_conn)
 		return refuse(s, ev->id, ENXIO, "unknown session");

@@ -64,6 +64,7 @@ struct srv_cfg {
 	bool lax;			/* broken rules are only notes */
 	unsigned int depth;
 	bool grant;			/* knows QUEUE_DEPTH, of one session */
+	unsigned int busy;		/* so many connections are refused with EBUSY */
 	unsigned int chunk_size;
 	unsigned int sessions;		/* end after so many; 0: never */
 	unsigned int sess_ver;
