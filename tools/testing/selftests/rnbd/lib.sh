@@ -115,16 +115,17 @@ sleep()		# seconds
 }
 
 # Wait, but not for ever, until a command succeeds. A kernel that watches itself has
-# RNBD_SLOW times as long. Who needs more than half of it is shown at the end: on a host that
-# is busier it will fail.
+# RNBD_SLOW times as long. A VM that its host does not run for a while has not had that
+# time, so there are also so many looks. Who needs more than half of it is shown at the
+# end: on a host that is busier it will fail.
 : > /run/waited
 wait_for()	# seconds command...
 {
-	local limit=$(($1 * 1000 * ${RNBD_SLOW:-1})) start=${EPOCHREALTIME/./} ms
+	local limit=$(($1 * 1000 * ${RNBD_SLOW:-1})) start=${EPOCHREALTIME/./} ms looks=0
 	shift
 	until "$@"; do
 		ms=$(((${EPOCHREALTIME/./} - start) / 1000))
-		[ $ms -lt $limit ] || return 1
+		[ $ms -lt $limit ] || [ $((++looks)) -lt $((limit / 400)) ] || return 1
 		sleep 0.1
 	done 2>/dev/null
 	ms=$(((${EPOCHREALTIME/./} - start) / 1000))
@@ -396,8 +397,8 @@ path_is()	# session N state
 # Options before the first --name are for all jobs.
 fio_jobs()	# device fio-options...
 {
-	fio --filename="/dev/${1#/dev/}" --ioengine=libaio --direct=1 --thread \
-		--group_reporting --randrepeat=1 "${@:2}"
+	fio --filename="/dev/${1#/dev/}" --allow_file_create=0 --ioengine=libaio --direct=1 \
+		--thread --group_reporting --randrepeat=1 "${@:2}"
 }
 
 run_fio()	# device fio-options...

@@ -323,7 +323,7 @@ fi
 check 'map: a disk that will go' map_disk ops /dev/big "$(path 1)"
 run_fio "$dev" --rw=randrw --bs=4k --iodepth=32 --time_based --runtime=60 > /run/fio.bg 2>&1 &
 fio=$!
-check 'I/O is running' wait_for 20 eval '[ "$(cut -c1-3 /sys/block/$dev/inflight | tr -d " ")" != 0 ]'
+check 'I/O is running' wait_for 20 eval '[ "$(awk "{print \$1 + \$2}" /sys/block/$dev/inflight)" != 0 ]'
 sleep 1
 check 'it can be removed under I/O' timeout 20 bash -c 'echo 0 > /sys/kernel/config/nullb/big/power'
 check 'I/O ends, with an error' eval "wait_for 30 eval '! kill -0 $fio' && ! wait $fio"

@@ -94,8 +94,10 @@ administrator()	# seconds
 			! -path '*/power/*' 2>/dev/null)
 		[ ${#files[@]} != 0 ] || { sleep 0.1; continue; }
 		put "${files[RANDOM % ${#files[@]}]}" "${words[RANDOM % ${#words[@]}]}"
+		# it may be gone
 		cat "${files[RANDOM % ${#files[@]}]}" > /dev/null 2>&1
 	done
+	return 0
 }
 
 check 'map' map_disk two /dev/disk "$(path 1)" "$(path 2)"

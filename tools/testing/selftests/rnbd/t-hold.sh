@@ -140,7 +140,7 @@ check 'unmap' unmap_disk "$dev"
 
 check 'map over two paths' map_disk hold /dev/dm-0 "$(path 1)" "$(path 2)"
 frozen=$dev
-check_write 'the heartbeat is fast' 0 $RTRS_CLT/hold/hb_interval_ms 200
+check_write 'the heartbeat is fast' 0 $RTRS_CLT/hold/hb_interval_ms 500
 check_write 'and strict' 0 $RTRS_CLT/hold/hb_missed_max 5
 check 'another disk of the session' map_disk hold /dev/dm-1
 mate=$dev
@@ -155,7 +155,7 @@ frozen()
 	[ "$(awk '{print $1 + $2}' "/sys/block/$frozen/inflight")" -ge 25 ]
 }
 check 'many requests for a frozen disk' wait_for 20 frozen
-sleep 3
+sleep 4
 check 'a new connection is made all the same' eval \
 	'echo 1 > "$(clt_path hold 1)/disconnect" && echo 1 > "$(clt_path hold 1)/reconnect"'
 sleep 2

@@ -93,6 +93,7 @@ check 'and makes room for another' wait_for 10 map_disk three /dev/ram2 "$(path 
 check 'which ends' unmap_disk "$dev"
 unlimit max_memory_mb
 echo 0 > $limits/max_client_memory_mb
+sleep 5		# what the server says next is not one line too many
 
 # --- requests that a disk keeps ---------------------------------------------------------
 

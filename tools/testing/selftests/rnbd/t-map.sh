@@ -519,7 +519,8 @@ if peer_build > /run/peer.build 2>&1; then
 		--slow --only 'heartbeats of the server' > /run/peer.tap 2>&1 &
 	other=$!
 	check 'another client has a session' wait_for 20 test -d $RTRS_SRV/peer-hb
-	sleep 1		# until it has the answer
+	check 'all of it' wait_for 20 eval 'log | grep -q "peer-hb .*: path is up"'
+	sleep 0.5	# until it has the answer
 	kill -STOP $other
 	check_map_errno 'its name cannot be had' ECONNRESET \
 		"sessname=peer-hb device_path=/dev/ram0 $on dest_port=1777"

@@ -198,7 +198,9 @@ limits=($((2048 + quarantine)) $((2048 + quarantine)) $((2048 + quarantine)) 128
 # What of each is in use, in KiB, or less by as much.
 amounts_now()
 {
-	echo "$((-$(available_memory))) $(meminfo Slab) $(kernel_memory) $(meminfo Percpu) $(meminfo VmallocUsed)"
+	# how many kernel threads idle just now is nobody's loss
+	echo "$((-$(available_memory))) $(meminfo Slab) $(kernel_memory) $(meminfo Percpu)" \
+		"$(($(meminfo VmallocUsed) - $(meminfo KernelStack)))"
 }
 
 # What so many sessions lose that have come and gone. Sets $lost.

@@ -133,6 +133,7 @@ check 'no error, no wrong block' end_io
 # A is sent again and again on path 1, where no packet goes through until it is given
 # up and B has taken A's place: nothing may be left there that could still send it.
 check_write 'only one path' 0 "$(clt_path net 2)/disconnect" 1
+check_write 'which is not given up so soon' 0 $RTRS_CLT/net/hb_missed_max 30
 disturb 1 loss 100%
 write_block A > /run/a.out 2>&1 &
 a=$!
@@ -148,6 +149,7 @@ sleep 6
 check 'B is on the disk, and stays there' cmp <(get_block) <(pattern B)
 write_errno "$(clt_path net 1)/reconnect" 1 > /dev/null	# the server may still have the old one
 check 'the first path comes back' wait_for 30 both_up
+check_write 'it gives up sooner again' 0 $RTRS_CLT/net/hb_missed_max 3
 
 # --- one path is slow -----------------------------------------------------------------------
 
@@ -160,7 +162,8 @@ for policy in min-latency min-inflight; do
 	check "$policy: I/O" run_fio "$dev" --rw=randread --bs=4k --iodepth=4 --io_size=2m --size=16m
 	fast=$(($(path_requests net 1) - before[0])) slow=$(($(path_requests net 2) - before[1]))
 	echo "# $policy: $fast requests on the fast path, $slow on the slow one"
-	check "$policy: 90 % on the fast path" test $((fast * 10)) -ge $(((fast + slow) * 9))
+	# the slow one has its two each 300 ms, whatever a host needs for the others
+	check "$policy: 75 % on the fast path" test $((fast * 4)) -ge $(((fast + slow) * 3))
 done
 disturb 2 none
 check_write 'the default policy' 0 $RTRS_CLT/net/mpath_policy min-inflight

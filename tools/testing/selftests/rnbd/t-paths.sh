@@ -73,8 +73,7 @@ check 'that path has ended' wait_for 10 path_is multi 2 disconnected
 check 'I/O goes on' fio_runs
 check 'all blocks are right' fio_end
 check 'a reader has not seen any of it' reader_runs
-kill $reader
-wait $reader
+stop_job $reader
 check 'requests have failed over' test $(($(failed_over multi 1) + $(failed_over multi 2) +
 					   $(failed_over multi 3))) -gt 0
 is 'the device is open' "$(disk_attr "$dev" state)" open
@@ -109,7 +108,11 @@ fio_start "$dev" "${polled[@]}"
 check "polled: $n times a path goes and comes" poll_rounds "$n"
 check 'polled: all blocks are right' fio_end
 fio_start "$dev" "${polled[@]}"
-sleep 1
+has_io()
+{
+	[ "$(awk '{print $1 + $2}' "/sys/block/$dev/inflight")" != 0 ]
+}
+check 'polled: I/O' wait_for 60 has_io
 check 'polled: unmapped by force' unmap_disk "$dev" force
 check 'polled: I/O ends with an error' fio_fails
 dev=$(basename "$(readlink "$CLT/devices/!dev!ram0@multi")")

@@ -123,7 +123,11 @@ check_write 'no limit of attempts' 0 $RTRS_CLT/rec/max_reconnect_attempts -1
 check_write 'less than that' EINVAL $RTRS_CLT/rec/max_reconnect_attempts -2
 check_write 'more than 9999' EINVAL $RTRS_CLT/rec/max_reconnect_attempts 10000
 check 'the server is unloaded' unload rnbd_server rtrs_server
-check 'the disk is closed' eval 'wait_for 5 test "$(disk_attr "$dev" state)" = closed'
+is_closed()
+{
+	[ "$(disk_attr "$dev" state)" = closed ]
+}
+check 'the disk is closed' wait_for 10 is_closed
 check 'I/O: an error, at once' eval '! timeout 5 dd if=/dev/$dev of=/dev/null bs=4k count=1 iflag=direct'
 sleep "$(rounds 8 90)"
 check 'the server is loaded' load_server

@@ -100,7 +100,7 @@ both_paths()
 only_path 1
 check 'A is in the slow disk' write_a
 both_paths 1
-sleep 1
+check 'both paths' wait_for 5 path_is st 2 connected
 check_write 'path 1 is disconnected' 0 "$(clt_path st 1)/disconnect" 1
 check 'A is acknowledged' a_ends_well
 check 'B is acknowledged' write_block B
@@ -112,7 +112,7 @@ check_write 'path 1 is back' 0 "$(clt_path st 1)/reconnect" 1
 only_path 2
 check 'A is in the slow disk' write_a
 both_paths 2
-sleep 1
+check 'both paths' wait_for 5 path_is st 1 connected
 ip link set roce2 carrier off
 check 'path 2 is given up' wait_for 4 path_is st 2 disconnected
 check 'A is acknowledged' a_ends_well

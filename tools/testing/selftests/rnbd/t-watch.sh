@@ -49,6 +49,8 @@ check_write 'reset_all: text' EINVAL "$(clt_path watch 1)/stats/reset_all" all
 for f in rdma reconnects cpu_migration_from cpu_migration_to; do
 	check_write "$f: 2" EINVAL "$(clt_path watch 1)/stats/$f" 2
 done
+# its OPEN counts, too
+check 'the disk is open again' wait_for 10 eval '[ "$(disk_attr "$dev" state)" = open ]'
 check_write 'reset_all' 0 "$(clt_path watch 1)/stats/reset_all" 1
 is 'all is 0' "$(stat rdma)/$(stat reconnects)" '0 0 0 0 0 0/0 0'
 check 'I/O: 100 reads, on one CPU' taskset -c 0 fio --name=one --filename="/dev/$dev" --rw=read \
@@ -73,6 +75,8 @@ is 'it is 0' "$(stat cpu_migration_from | sum)" 0
 is 'the others are not' "$(stat rdma | cut -d' ' -f1)" 200
 check_write 'a reconnect' 0 "$(clt_path watch 1)/reconnect" 1
 is 'is counted' "$(stat reconnects)" '1 0'
+# its OPEN counts, too
+check 'the disk is open again' wait_for 10 eval '[ "$(disk_attr "$dev" state)" = open ]'
 check_write 'reset_all' 0 "$(clt_path watch 1)/stats/reset_all" 1
 is 'all is 0' "$(stat rdma)/$(stat reconnects)/$(stat cpu_migration_to | sum)" '0 0 0 0 0 0/0 0/0'
 

@@ -65,7 +65,11 @@ peer_server_start()	# options...
 	: > /run/peer-server.tap
 	"$PEER/peer-server" --port "$PEER_PORT" "$@" > /run/peer-server.tap 2>&1 &
 	peer_server=$!
-	wait_for 10 peer_listens || { cat /run/peer-server.tap; return 1; }
+	wait_for 60 peer_listens && return
+	kill "$peer_server"
+	wait "$peer_server"
+	cat /run/peer-server.tap
+	return 1
 }
 
 peer_server_gone()
