@@ -320,7 +320,6 @@ static void want_forgets_what_was_held_against_it(struct kunit *test)
 	f->path.attempts = 9;
 	rtrs_clt_path_want(&f->path);
 	KUNIT_EXPECT_EQ(test, f->path.wanted, c->wanted);
-	KUNIT_EXPECT_FALSE(test, f->path.tried);
 	KUNIT_EXPECT_FALSE(test, f->path.unfit);
 	KUNIT_EXPECT_EQ(test, f->path.attempts, 0U);
 }

@@ -15,8 +15,8 @@
  * rtrs_clt_path_kick()); so whoever takes path->wanted away, and then cancels it,
  * is done with it (rtrs_clt_path_disconnect()). Nor is it queued before the work
  * that took the path down is done (path->tearing), so that what that says of the
- * path and the session comes before what the next attempt does; nor while somebody who
- * has asked for the path is connecting it (rtrs_clt_path_bring_up()).
+ * path and the session comes before what the next attempt does; nor while whoever has
+ * added the path is connecting it (rtrs_clt_path_bring_up()).
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -68,7 +68,7 @@ static bool rtrs_clt_path_may_retry(const struct rtrs_clt_path *path)
 	int max = READ_ONCE(path->sess->max_reconnect_attempts);
 
 	lockdep_assert_held(&path->state_lock);
-	/* the first attempts are for whoever has asked for it */
+	/* the first attempts are for whoever has added it */
 	return path->wanted && !path->unfit && path->tried && !path->tearing &&
 	       path->state == RTRS_CLT_DISCONNECTED &&
 	       (max < 0 || path->attempts < max);
@@ -225,8 +225,8 @@ int rtrs_clt_path_bring_up(struct rtrs_clt_path *path)
 
 	spin_lock_irqsave(&path->state_lock, flags);
 	path->tried = true;
-	/* it may have failed since */
-	if (!err)
+	/* it may have failed since, whoever has connected it */
+	if (err >= 0)
 		rtrs_clt_retry_locked(path);
 	spin_unlock_irqrestore(&path->state_lock, flags);
 	return err;
@@ -239,7 +239,6 @@ static void rtrs_clt_path_want(struct rtrs_clt_path *path)
 
 	spin_lock_irqsave(&path->state_lock, flags);
 	path->wanted = !path->removed && !path->sess->stopped;
-	path->tried = false;
 	path->unfit = false;
 	path->attempts = 0;
 	path->ask_after = 0;

@@ -301,7 +301,7 @@ struct rtrs_clt_block {
  * @answer_ms: how long each step of connecting may take
  * @wanted: it is to be connected; under @state_lock, as are the
  *	ten that follow
- * @tried: who has asked for it by hand has tried; before that nobody else does
+ * @tried: who has added it has tried; before that nobody else does
  * @unfit: its server is not what it was, so trying again is of no use
  * @tearing: @teardown is queued or running
  * @kicked: it is to be tried again at once

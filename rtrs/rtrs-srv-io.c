@@ -135,7 +135,7 @@ void rtrs_srv_op_leave(struct rtrs_srv_op *op, struct rtrs_srv_slot *slot,
 }
 
 /**
- * rtrs_srv_op_end() - the end of an operation that nobody waits for
+ * rtrs_srv_op_end() - the end of an operation whose path is down
  * @op: the operation; its path is not CONNECTED any more
  *
  * Context: under RCU, without which path and slot may be gone right after it.
