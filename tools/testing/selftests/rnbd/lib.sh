@@ -392,6 +392,12 @@ path_is()	# session N state
 	[ "$(< "$(clt_path "$1" "$2")/state")" = "$3" ]
 }
 
+# The kernel tells of a lost carrier once a second at most, and changes this before it does.
+link_down()	# network-device
+{
+	[ "$(< "/sys/class/net/$1/operstate")" = down ]
+}
+
 # --- I/O ---------------------------------------------------------------------
 
 # Options before the first --name are for all jobs.

@@ -54,7 +54,7 @@ check 'mkfs' mkfs.ext4 -q "/dev/$disk"
 check 'mount' mount "/dev/$disk" /mnt
 check 'a tree goes in' cp -r "$(dirname "$0")" /mnt/tree
 check 'the volume grows' volume load 64
-check 'the client sees it' wait_for 10 size_is "$disk" $((64 << 20))
+check 'the client sees it' wait_for 3 size_is "$disk" $((64 << 20))
 check 'so does the file system' resize2fs "/dev/$disk"
 check 'there is room' dd if=/dev/zero of=/mnt/large bs=1M count=30 conv=fsync status=none
 check_write 'a second path' 0 $RTRS_CLT/day/add_path "$(addrs 2)"

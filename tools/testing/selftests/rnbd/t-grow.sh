@@ -27,10 +27,10 @@ size_is()	# disk bytes
 	[ "$(size_of "$1")" = "$2" ]
 }
 
-# One point: the client has the new size, which takes it a second or two.
+# One point: the client has the new size, within a second or two.
 seen()		# name disk megabytes
 {
-	check "$1" wait_for 10 size_is "$2" $(($3 << 20))
+	check "$1" wait_for 3 size_is "$2" $(($3 << 20))
 }
 
 rxe_up 1 2

@@ -88,10 +88,11 @@ flaps()
 	for ((i = 0; i < n; i++)); do
 		p=$((i % 2 + 1))
 		ip link set roce$p carrier off
-		wait_for 8 path_is rec $p disconnected || { echo "$i: not noticed within 8 s"; return 1; }
+		wait_for 5 link_down roce$p || { echo "$i: the link is not down"; return 1; }
+		wait_for 2 path_is rec $p disconnected || { echo "$i: not noticed within 2 s"; return 1; }
 		sleep 1
 		ip link set roce$p carrier on
-		wait_for 10 both_up || { echo "$i: not used again within 10 s"; return 1; }
+		wait_for 5 both_up || { echo "$i: not used again within 5 s"; return 1; }
 	done
 }
 check "$n link flaps" flaps
@@ -127,7 +128,7 @@ is_closed()
 {
 	[ "$(disk_attr "$dev" state)" = closed ]
 }
-check 'the disk is closed' wait_for 10 is_closed
+check 'the disk is closed' wait_for 5 is_closed
 check 'I/O: an error, at once' eval '! timeout 5 dd if=/dev/$dev of=/dev/null bs=4k count=1 iflag=direct'
 sleep "$(rounds 8 90)"
 check 'the server is loaded' load_server

@@ -114,7 +114,8 @@ check 'A is in the slow disk' write_a
 both_paths 2
 check 'both paths' wait_for 5 path_is st 1 connected
 ip link set roce2 carrier off
-check 'path 2 is given up' wait_for 4 path_is st 2 disconnected
+check 'its link is down' wait_for 5 link_down roce2
+check 'path 2 is given up' wait_for 2 path_is st 2 disconnected
 check 'A is acknowledged' a_ends_well
 check 'B is acknowledged' write_block B
 check 'B is on the disk, and stays there (link down)' b_is_there
